@@ -1,0 +1,84 @@
+"""Embeddings: one Zarr v3 group per (task, encoder, look), row for row the trajectory file.
+
+Folder `data/embeddings/TASK/ENCODER/`: `LOOK.zarr` groups and `manifest.json`. Array `embedding` is [T, ...], sharded along
+time, uncompressed, every chunk with a crc32c; rows without frames hold NaN (0 for uint8). The group's attributes say what
+made it and which rows are filled. Any Zarr reader can read it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec
+
+from datasets.errors import DataError
+from datasets.manifest import verify
+
+ARRAY = "embedding"
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One look's embeddings.
+
+    Attributes:
+        values: [T, D] float16/float32, or [T, H, W, 3] uint8 for `scratch`.
+        attributes: encoder, weights_sha256, layer, pooling, preprocessing, dtype, frames_digest, rows, ...
+    """
+
+    values: NDArray[Any]
+    attributes: dict[str, Any]
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """int64, the rows that are filled."""
+        return np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in self.attributes["rows"]])
+
+
+class EmbeddingWriter:
+    """Writes one group shard by shard; a shard that is there is never written again (it was renamed into place)."""
+
+    def __init__(
+        self, path: Path, rows: int, shape: tuple[int, ...], dtype: str, chunk: int, shard: int, attributes: dict[str, Any]
+    ) -> None:
+        self.path, self.shard, self.total = path, shard, rows
+        fill = float("nan") if np.dtype(dtype).kind == "f" else 0
+        if not (path / ARRAY / "zarr.json").is_file():
+            group = zarr.open_group(path, mode="w", zarr_format=3, attributes=attributes)
+            group.create_array(
+                ARRAY, shape=(rows, *shape), dtype=dtype, chunks=(chunk, *shape), shards=(shard, *shape), fill_value=fill,
+                compressors=[Crc32cCodec()], filters=None,
+            )  # fmt: skip
+        self._array = zarr.open_group(path, mode="r+")[ARRAY]
+
+    def is_written(self, index: int) -> bool:
+        """Whether shard `index` is on disk."""
+        return (self.path / ARRAY / "c" / "/".join([str(index)] + ["0"] * (self._array.ndim - 1))).is_file()  # type: ignore[union-attr]
+
+    def write(self, index: int, values: NDArray[Any]) -> None:
+        """Write shard `index` whole: `values` [min(shard, rows left), ...]."""
+        start = index * self.shard
+        self._array[start : start + len(values)] = values  # type: ignore[index]
+
+
+def load_embeddings(folder: Path, variant: str) -> Embeddings:
+    """Read one look's embeddings into memory, every checksum verified.
+
+    Raises:
+        DataError: missing, truncated, altered, or of another encoder than the folder says.
+    """
+    path = folder / f"{variant}.zarr"
+    verify(folder, only=f"{variant}.zarr/")
+    if not path.is_dir():
+        raise DataError(f"{path} is missing: look {variant!r} was not encoded; run `dvc repro`")
+    try:
+        group = zarr.open_group(path, mode="r")
+        values = np.asarray(group[ARRAY][:])  # type: ignore[index]
+        attributes = dict(group.attrs)
+        attributes["rows"]
+    except Exception as error:  # zarr raises many kinds for a damaged group
+        raise DataError(f"{path} is damaged ({str(error).splitlines()[0]}); remove {folder} and run encode again") from None
+    return Embeddings(values, attributes)

@@ -1,0 +1,155 @@
+"""Frames: WebDataset tars of whole episodes, one folder a look, readable by plain `webdataset`.
+
+Folder `data/frames/TASK/`: `looks.json`, `LOOK/{shard:06d}.tar` with members `{episode:06d}_{t:06d}.png`, and
+`manifest.json`. A tar's bytes depend on nothing but its frames (no clock, no user).
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from datasets.errors import DataError
+from datasets.manifest import digest_of, read_manifest, write_json
+
+LOOKS = "looks.json"
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One way to see the same states.
+
+    Attributes:
+        variant: unique name, also the folder's (`default`, `texture-0.50-0`).
+        axis: `default`, `texture`, `lighting`, `camera`.
+        severity: 0 for the default look, in (0, 1] otherwise.
+        seed: which of the axis's random draws.
+        split: `id` if models train on it, `ood` if it is held out.
+    """
+
+    variant: str
+    axis: str
+    severity: float
+    seed: int
+    split: str
+
+
+@dataclass(frozen=True)
+class FrameShard:
+    """One tar: `file` relative to the task's frame folder, whole `episodes`, and the trajectory rows they cover."""
+
+    file: str
+    episodes: list[int]
+    rows: list[list[int]]
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """All frames of one look, in row order."""
+
+    look: Look
+    shards: list[FrameShard]
+
+    @property
+    def rows(self) -> list[list[int]]:
+        """Half-open row ranges [start, stop] that have frames, adjacent ones joined."""
+        joined: list[list[int]] = []
+        for start, stop in (r for shard in self.shards for r in shard.rows):
+            if joined and joined[-1][1] == start:
+                joined[-1][1] = stop
+            else:
+                joined.append([start, stop])
+        return joined
+
+
+@dataclass(frozen=True)
+class Frames:
+    """`looks.json`: what was rendered of one task, and how."""
+
+    task: str
+    size: int
+    camera: str
+    quality: str
+    sets: list[FrameSet]
+
+    def of(self, variant: str) -> FrameSet:
+        """The frames of one look.
+
+        Raises:
+            DataError: the look was not rendered.
+        """
+        for frames in self.sets:
+            if frames.look.variant == variant:
+                return frames
+        raise DataError(f"no frames of look {variant!r} were rendered for {self.task}")
+
+
+def save_frames_index(frames: Frames, folder: Path) -> None:
+    """Write `looks.json`."""
+    write_json(folder / LOOKS, asdict(frames))
+
+
+def load_frames_index(folder: Path) -> Frames:
+    """Read `looks.json` of a published frame folder (the tars are checked by `verify`, or look by look when read).
+
+    Raises:
+        DataError: missing or damaged.
+    """
+    read_manifest(folder)
+    try:
+        raw = json.loads((folder / LOOKS).read_text())
+        sets = [FrameSet(Look(**s["look"]), [FrameShard(**shard) for shard in s["shards"]]) for s in raw.pop("sets")]
+        return Frames(sets=sets, **raw)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / LOOKS} is damaged ({error}); remove {folder} and run render again") from None
+
+
+def frames_digest(folder: Path, variant: str) -> str:
+    """What identifies the frames of one look: sha256 over its tars' checksums, in order."""
+    files = read_manifest(folder)["files"]
+    return digest_of([entry["sha256"] for name, entry in sorted(files.items()) if name.startswith(f"{variant}/")])
+
+
+def png(frame: NDArray[np.uint8]) -> bytes:
+    """Lossless bytes of one uint8 [H, W, 3] frame."""
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def write_frame_shard(path: Path, frames: Iterable[tuple[int, int, NDArray[np.uint8]]]) -> None:
+    """Write one tar of (episode, t, uint8 [H, W, 3]) under a temporary name, then rename it."""
+    temporary = path.with_name(path.name + ".tmp")
+    with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for episode, t, frame in frames:
+            data = png(frame)
+            info = tarfile.TarInfo(f"{episode:06d}_{t:06d}.png")
+            info.size, info.mode, info.mtime = len(data), 0o644, 0
+            tar.addfile(info, io.BytesIO(data))
+    temporary.replace(path)
+
+
+def read_frame_shard(path: Path) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """Decode one tar in order: (episode, t, uint8 [H, W, 3]).
+
+    Raises:
+        DataError: the tar or one of its images is truncated or damaged.
+    """
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                stem = Path(member.name).stem
+                episode, t = (int(part) for part in stem.split("_"))
+                data = tar.extractfile(member)
+                if data is None:
+                    raise ValueError(f"{member.name} is not a file")
+                yield episode, t, np.asarray(Image.open(io.BytesIO(data.read())).convert("RGB"))
+    except (tarfile.TarError, OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path} is truncated or damaged ({error}); remove it and run render again") from None

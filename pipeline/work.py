@@ -1,0 +1,144 @@
+"""Where a stage works until it is done: a locked folder outside the project tree, then one rename into place.
+
+A stage can be killed at any point. What it has finished so far lies in `$ENCORE_STORE/work/STAGE/KEY` (KEY is the digest of
+all that the result depends on), so the same command goes on from there; the output appears whole or not at all. Two
+locks keep a second writer out when DVC was killed and its child lives on: one for the output path, one for the work folder.
+"""
+
+import configparser
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from datasets.errors import DataError
+from datasets.manifest import digest_of, read_manifest, sha256_file, write_json, write_manifest
+from pipeline.log import log
+
+
+def store() -> Path:
+    """`$ENCORE_STORE`, or a folder `encore` beside DVC's cache (which experiments run elsewhere share)."""
+    if chosen := os.environ.get("ENCORE_STORE"):
+        return Path(chosen).resolve()
+    for name in ("config.local", "config"):
+        config = configparser.ConfigParser()
+        config.read(Path(".dvc") / name)
+        if folder := config.get("cache", "dir", fallback=None):
+            return ((Path(".dvc") / folder).resolve()).parent / "encore"
+    return Path(".dvc/encore").resolve()
+
+
+@dataclass(frozen=True)
+class Work:
+    """A stage's place to work in.
+
+    Attributes:
+        folder: survives a kill; partial results that the stage can resume from.
+        result: becomes the stage's output when the `with` block ends without an exception.
+    """
+
+    folder: Path
+    result: Path
+    key: str
+
+
+@contextmanager
+def _held(path: Path, what: str) -> Iterator[bool]:
+    """Hold an exclusive lock file; yields whether it had to wait for another process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    waited = False
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waited = True
+        log(f"waiting: another process (a child that outlived its `dvc repro`?) is writing {what}")
+        lock.acquire()
+    try:
+        yield waited
+    finally:
+        lock.release()
+
+
+def _publish(result: Path, out: Path) -> None:
+    """Move a finished folder to its place: copied beside it first where the store is on another file system."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staged = out.with_name(f".{out.name}.new")
+    old = out.with_name(f".{out.name}.old")
+    for leftover in (staged, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.move(result, staged)
+    if out.exists():
+        os.replace(out, old)
+    os.replace(staged, out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def code_digest(*files: str) -> str:
+    """Digest of the source files whose change would change a result (the `.py` dependencies of a stage in dvc.yaml)."""
+    root = Path(__file__).resolve().parent.parent
+    return digest_of({name: sha256_file(root / name) for name in files})
+
+
+@contextmanager
+def open_work(stage: str, out: Path, key: Mapping[str, Any]) -> Iterator[Work | None]:
+    """Work on `out` under lock, resuming what an earlier, killed process of the same `key` left.
+
+    Args:
+        stage: the stage's name.
+        out: the output folder, published when the block ends well.
+        key: JSON-able; everything that the result depends on. It is kept in the output's manifest.
+
+    Yields:
+        The place to work in, or None where a process waited for has already published this very result.
+    """
+    name = digest_of({"stage": stage, **key})[:24]
+    folder = store() / "work" / stage / name
+    published = folder.with_name(name + ".published.json")
+    out_id = digest_of(str(out.resolve()))[:24]
+    with (
+        _held(store() / "locks" / f"{out_id}.lock", str(out)) as waited_out,
+        _held(folder.with_name(name + ".lock"), f"{folder}") as waited_work,
+    ):
+        if (waited_out or waited_work) and published.exists() and out.exists() and _key_of(out) == name:
+            log(f"{out} was finished by the process waited for")
+            yield None
+            return
+        published.unlink(missing_ok=True)
+        if folder.exists():
+            log(f"resuming {stage} from {folder}")
+        result = folder / "result"
+        result.mkdir(parents=True, exist_ok=True)
+        start, cpu = time.time(), time.process_time()
+        yield Work(folder, result, name)
+        write_manifest(result, {"stage": stage, "key": name, "inputs": dict(key)})
+        _publish(result, out)
+        write_json(published, {"out": str(out)})
+        _record_cost(stage, out, name, time.time() - start, time.process_time() - cpu)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _key_of(out: Path) -> str | None:
+    with suppress(DataError):
+        return read_manifest(out)["meta"].get("key")
+    return None
+
+
+def _record_cost(stage: str, out: Path, key: str, wall_s: float, cpu_s: float) -> None:
+    """Note what the stage took; `report` gathers the notes in results/costs.parquet. Never read by anything else."""
+    import platform
+
+    row = {
+        "stage": stage, "out": str(out), "key": key, "wall_s": round(wall_s, 3), "cpu_s": round(cpu_s, 3),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "host": platform.node(),
+        "hardware": f"{platform.machine()}, {os.cpu_count()} cores",
+    }  # fmt: skip
+    folder = store() / "costs"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / f"{digest_of(str(out))[:24]}.json", row)
