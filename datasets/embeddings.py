@@ -1,7 +1,7 @@
 """Embeddings: one Zarr v3 group per (task, encoder, look), row for row the trajectory file.
 
 Folder `data/embeddings/TASK/ENCODER/`: `LOOK.zarr` groups and `manifest.json`. Array `embedding` is [T, ...], sharded along
-time, uncompressed, every chunk with a crc32c; rows without frames hold NaN (0 for uint8). The group's attributes say what
+time, vectors uncompressed (raw frames by zstd), every chunk with a crc32c; rows without frames hold NaN (0 for uint8). The group's attributes say what
 made it and which rows are filled. Any Zarr reader can read it.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import Crc32cCodec
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from datasets.errors import DataError
 from datasets.manifest import verify
@@ -50,13 +50,18 @@ class EmbeddingWriter:
             group = zarr.open_group(path, mode="w", zarr_format=3, attributes=attributes)
             group.create_array(
                 ARRAY, shape=(rows, *shape), dtype=dtype, chunks=(chunk, *shape), shards=(shard, *shape), fill_value=fill,
-                compressors=[Crc32cCodec()], filters=None,
+                compressors=[ZstdCodec(level=1), Crc32cCodec()] if fill == 0 else [Crc32cCodec()], filters=None,
             )  # fmt: skip
         self._array = zarr.open_group(path, mode="r+")[ARRAY]
 
     def is_written(self, index: int) -> bool:
         """Whether shard `index` is on disk."""
         return (self.path / ARRAY / "c" / "/".join([str(index)] + ["0"] * (self._array.ndim - 1))).is_file()  # type: ignore[union-attr]
+
+    def blank(self, index: int) -> NDArray[Any]:
+        """An array of shard `index`'s size, filled with what marks an absent row."""
+        rows = min(self.shard, self.total - index * self.shard)
+        return np.full((rows, *self._array.shape[1:]), self._array.fill_value, self._array.dtype)  # type: ignore[union-attr]
 
     def write(self, index: int, values: NDArray[Any]) -> None:
         """Write shard `index` whole: `values` [min(shard, rows left), ...]."""

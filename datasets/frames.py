@@ -7,7 +7,7 @@ Folder `data/frames/TASK/`: `looks.json`, `LOOK/{shard:06d}.tar` with members `{
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -136,8 +136,10 @@ def write_frame_shard(path: Path, frames: Iterable[tuple[int, int, NDArray[np.ui
     temporary.replace(path)
 
 
-def read_frame_shard(path: Path) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Decode one tar in order: (episode, t, uint8 [H, W, 3]).
+def read_frame_shard(
+    path: Path, keep: Callable[[int, int], bool] | None = None
+) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """Decode one tar in order: (episode, t, uint8 [H, W, 3]); frames for which `keep(episode, t)` is false are skipped undecoded.
 
     Raises:
         DataError: the tar or one of its images is truncated or damaged.
@@ -147,9 +149,36 @@ def read_frame_shard(path: Path) -> Iterator[tuple[int, int, NDArray[np.uint8]]]
             for member in tar:
                 stem = Path(member.name).stem
                 episode, t = (int(part) for part in stem.split("_"))
+                if keep is not None and not keep(episode, t):
+                    continue
                 data = tar.extractfile(member)
                 if data is None:
                     raise ValueError(f"{member.name} is not a file")
                 yield episode, t, np.asarray(Image.open(io.BytesIO(data.read())).convert("RGB"))
     except (tarfile.TarError, OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{path} is truncated or damaged ({error}); remove it and run render again") from None
+
+
+def read_frame_rows(
+    folder: Path, frames: FrameSet, episode_starts: NDArray[np.int64], rows: NDArray[np.int64]
+) -> Iterator[NDArray[np.uint8]]:
+    """Decode the frames of given trajectory rows, streaming: one uint8 [H, W, 3] a row.
+
+    Args:
+        folder: `data/frames/TASK`.
+        episode_starts: int64 [n], each episode's first row.
+        rows: ascending; all must lie in `frames.rows`. Tars without any of them are not opened.
+
+    Raises:
+        DataError: a tar is damaged, or lacks one of its frames.
+    """
+    wanted = set(rows.tolist())
+    found = 0
+    for shard in frames.shards:
+        if not any(wanted.intersection(range(start, stop)) for start, stop in shard.rows):
+            continue
+        for _, _, frame in read_frame_shard(folder / shard.file, lambda e, t: int(episode_starts[e]) + t in wanted):
+            found += 1
+            yield frame
+    if found != len(wanted):
+        raise DataError(f"{folder / frames.look.variant}: {found} of {len(wanted)} frames found; remove it and run render again")

@@ -104,6 +104,7 @@ class RandomEncoder(_Section):
 
 class Autoencoder(_Section):
     dim: Positive
+    frames: Positive
     updates: Positive
     batch: Positive
     learning_rate: PositiveFloat

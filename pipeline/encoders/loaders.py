@@ -1,0 +1,53 @@
+"""How each registered encoder is built from its weights."""
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+from datasets.errors import UserError
+from pipeline.encoders.base import Encoder
+from pipeline.encoders.checkpoint import load_into, load_weights
+from pipeline.encoders.cnn import PREPROCESSING, SIZE, ConvEncoder, random_network
+from pipeline.encoders.registry import canonical, list_encoders, selectable_names
+
+
+def _random_cnn(name: str, weights: Path | None, device: str) -> Encoder:
+    if weights is not None:
+        return _in_domain(name, weights, device)
+    dim = next(info.dim for info in list_encoders() if info.name == name)
+    assert dim is not None
+    return Encoder(name, dim, random_network(dim, seed=0), SIZE, PREPROCESSING, device)
+
+
+def _in_domain(name: str, weights: Path | None, device: str) -> Encoder:
+    if weights is None:
+        raise UserError(
+            f"{name} is trained here, on a task's own frames: pass weights=data/weights/TASK/{name}/weights.pt "
+            f"(`python -m pipeline.pretrain --encoder {name} --task TASK` makes it)"
+        )
+    config, state = load_weights(weights, name)
+    network = ConvEncoder(config["dim"])
+    load_into(network, state, weights)
+    return Encoder(name, config["dim"], network, SIZE, PREPROCESSING, device)
+
+
+def _no_encoder(name: str, weights: Path | None, device: str) -> Encoder:
+    what = "the physics state itself" if name == "state" else "a network trained with the world model, from raw frames"
+    raise UserError(f"{name!r} is {what}, not a frozen encoder, so there is nothing to load")
+
+
+_LOADERS: dict[str, Callable[[str, Path | None, str], Encoder]] = {
+    "state": _no_encoder,
+    "scratch": _no_encoder,
+    "random_cnn": _random_cnn,
+    "autoencoder": _in_domain,
+}
+
+
+def load(name: str, weights: Path | None, device: str) -> Encoder:
+    """See `pipeline.encoders.load_encoder`."""
+    loader = _LOADERS.get(canonical(name))
+    if loader is None:
+        near = difflib.get_close_matches(name, selectable_names(), n=1)
+        raise UserError(f"unknown encoder {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(selectable_names())}"))
+    return loader(canonical(name), weights, device)

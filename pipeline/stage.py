@@ -1,0 +1,42 @@
+"""How every stage is run from the command line: options from the function's signature, one line for a user's mistake."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from datasets.errors import UserError
+from pipeline.log import log
+
+
+def run(main: Callable[..., Any]) -> None:
+    """Run `main` as a command: its parameters become options, a `UserError` one line on stderr and exit status 1.
+
+    A full disk is reported the same way; any other exception is a defect and keeps its traceback.
+    """
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # numpy's pools; torch's threads are `compute.threads`
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    try:
+        app(standalone_mode=False)
+    except UserError as error:
+        log(f"error: {error}")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != 28:
+            raise
+        log(f"error: no space left on the disk while writing {error.filename or 'a file'}; free some and run the same command again")
+        sys.exit(1)
+    except typer.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        show = getattr(error, "show", None)  # click's own usage errors
+        if show is None:
+            raise
+        show()
+        sys.exit(2)
