@@ -45,6 +45,8 @@ class Sac(_Section):
     hidden: Positive
     batch: Positive
     learning_rate: PositiveFloat
+    discount: Annotated[float, Field(gt=0, lt=1)]
+    gradient_steps: Positive
     learning_starts: Count
     checkpoint_every: Positive
 
@@ -290,9 +292,11 @@ def load_params(path: Path | str = "params.yaml") -> Params:
         UserError: the file is missing, is not YAML, or holds a wrong key, type or value.
     """
     try:
-        values = YAML(typ="safe").load(Path(path).read_text())
+        values = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's root, or make one with `make preset NAME=embedded`") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable as text: {error}") from None
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

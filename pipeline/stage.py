@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -18,8 +18,11 @@ def run(main: Callable[..., Any]) -> None:
     """
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")  # numpy's pools; torch's threads are `compute.threads`
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    main.__annotations__ = {name: Annotated[hint, typer.Option()] for name, hint in get_type_hints(main).items() if name != "return"}
+    module = sys.modules[main.__module__].__doc__ or ""
+    unwrapped = "\n\n".join(f"\b\n{paragraph}" for paragraph in module.strip().split("\n\n"))  # click's mark for "as it is"
+    app.command(help=unwrapped)(main)
     try:
         app(standalone_mode=False)
     except UserError as error:
