@@ -24,7 +24,9 @@ def baseline_sums(part: pl.LazyFrame, short: int) -> pl.DataFrame:
     one = default.filter(pl.col("seed") == default["seed"].min(), pl.col("algorithm") == default["algorithm"].min()).with_columns(
         encoder=pl.lit(REPEAT_LAST), algorithm=pl.lit("none"), seed=pl.lit(0, pl.Int64)
     )
-    arrived = one.filter(pl.col("horizon") == 0).select("task", "episode", pl.col("t").alias("last_t"), pl.col("reward").alias("last"))
+    arrived = one.filter(pl.col("horizon") == 0).select(
+        "task", "episode", pl.col("t").alias("last_t"), pl.col("reward").alias("last")
+    )
     repeated = (
         one.with_columns(last_t=pl.col("t") - pl.max_horizontal(pl.col("horizon"), pl.lit(1, pl.Int32)))
         .join(arrived, on=["task", "episode", "last_t"], how="left", maintain_order="left")

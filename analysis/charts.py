@@ -50,6 +50,8 @@ class Figure:
         name: unique; also the name of its files.
         encoders: representations drawn, for the legend.
         table: the numbers behind it, as the reader may open them.
+        dashed: what a grey dashed line stands for, where there is one.
+        panel_width: pixels that a panel should have at least, where the page is wide enough.
     """
 
     name: str
@@ -59,7 +61,8 @@ class Figure:
     table: pl.DataFrame
     encoders: list[str]
     controls: list[Control] = field(default_factory=list)
-    dashed: str = ""  # what a grey dashed line stands for, where there is one
+    dashed: str = ""
+    panel_width: int = 320
 
 
 def style(encoders: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -92,7 +95,17 @@ def _plain(value: Any) -> Any:
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
 
 
-def hidden() -> alt.VariableParameter:
+def tooltip(table: pl.DataFrame, columns: Sequence[str]) -> list[alt.Tooltip]:
+    """What a panel shows of a point under the pointer."""
+    return [
+        alt.Tooltip(
+            field=name, type="quantitative" if table.schema[name].is_numeric() else "nominal", title=name.replace("_", " ")
+        )
+        for name in columns
+    ]
+
+
+def hidden() -> alt.Parameter:
     """The signal that lists the representations switched off."""
     return alt.param(name="hidden", value=[])
 
@@ -100,7 +113,7 @@ def hidden() -> alt.VariableParameter:
 VISIBLE = "indexof(hidden, datum.encoder) < 0"
 
 
-def panel(title: str, chart: alt.LayerChart | alt.Chart, height: int = 240, params: Sequence[alt.VariableParameter] = ()) -> Panel:
+def panel(title: str, chart: alt.LayerChart | alt.Chart, height: int = 240, params: Sequence[alt.Parameter] = ()) -> Panel:
     """Finish a chart as a panel: container width, theme, and the signals."""
     finished = chart.add_params(hidden(), *params).properties(width="container", height=height, background="transparent")
     finished = finished.configure(font=_FONT, padding={"left": 2, "right": 6, "top": 6, "bottom": 2})

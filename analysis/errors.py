@@ -1,4 +1,4 @@
-"""Reward error per representation: by look and horizon, by behaviour quality, by size of the reward, and between representations."""
+"""Reward error per representation, by any grouping of the predictions, and between representations."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ _CELL = ("encoder", "algorithm", "task")
 
 
 def errors_by(sums: pl.DataFrame, group_by: Sequence[str], how: Resampling) -> pl.DataFrame:
-    """R2, mean absolute error (MAE) and bias of every group, each with its interval, and the MAE's paired increase over the default look.
+    """R2, mean absolute error (MAE) and bias of every group with intervals, and the MAE's paired increase over the default look.
 
     Args:
         sums: per-episode sums (`sums.episode_sums`, `sums.bin_sums`).
@@ -20,8 +20,9 @@ def errors_by(sums: pl.DataFrame, group_by: Sequence[str], how: Resampling) -> p
         how: the resampling.
 
     Returns:
-        encoder, algorithm, task, `group_by`, n, episodes, seeds, then `r2`, `mae`, `bias`, `mae_increase` (MAE minus that of the same
-        group under the default look) and `mae_ratio` (their quotient), each followed by `_low` and `_high`. Undefined values are null.
+        encoder, algorithm, task, `group_by`, n, episodes, seeds, then `r2`, `mae`, `bias`, `mae_increase` (MAE minus that of
+        the same group under the default look) and `mae_ratio` (their quotient), each followed by `_low` and `_high`.
+        Undefined values are null.
     """
     tables = [_table(draws, group_by, how) for draws in draw(sums, group_by, how)]
     keys = [*_CELL, *group_by]
@@ -94,7 +95,7 @@ def _table(draws: Draws, group_by: Sequence[str], how: Resampling) -> pl.DataFra
 
 
 def _default_groups(groups: pl.DataFrame, group_by: Sequence[str]) -> Array:
-    """int [G], for each group the index of the one that differs in nothing but having the default look; -1 where there is none."""
+    """int [G]: for each group, the index of the one that differs only in having the default look; -1 where there is none."""
     others = [name for name in group_by if name not in LOOK]
     rows = groups.select("axis", *others).rows()
     index = {row[1:]: g for g, row in enumerate(rows) if row[0] == "default"}

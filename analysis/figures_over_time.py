@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import altair as alt
 import polars as pl
 
-from analysis.charts import INK, VISIBLE, Control, Figure, colour, panel, reference_line, rows, shape
+from analysis.charts import INK, VISIBLE, Control, Figure, colour, panel, reference_line, rows, shape, tooltip
 from analysis.online import curves, ends
 from analysis.results import Results
 
 _CURVE_POINTS = 160  # drawn per learning curve
 _TRACE_POINTS = 260  # drawn per predicted reward
+_FIRST = ("reward_loss", "loss", "prediction_loss")  # metrics in order of interest, the others after them
 _QUALITIES = ("random", "medium", "replay", "expert")
 
 
@@ -23,7 +24,7 @@ def learning_figure(results: Results, task: str, algorithm: str) -> Figure | Non
     mean = own.sort(*keys, "seed").group_by(keys, maintain_order=True).agg(pl.col("value").mean())
     updates = mean["update"].unique().sort()
     drawn = mean.filter(pl.col("update").is_in(updates.gather_every(max(1, len(updates) // _CURVE_POINTS)).to_list()))
-    metrics = sorted(mean["metric"].unique(), key=lambda name: (not name.startswith("reward"), not name.endswith("loss"), name))
+    metrics = sorted(mean["metric"].unique(), key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
     panels = []
     for metric in metrics:
         chosen = drawn.filter(pl.col("metric") == metric, pl.col("value").is_finite())
@@ -62,11 +63,17 @@ def trace_figure(results: Results, task: str, algorithm: str) -> Figure | None:
         part = drawn.filter(pl.col("quality") == quality)
         one = part.filter(pl.col("variant") == part["variant"][0], pl.col("encoder") == part["encoder"][0])
         x = alt.X("t:Q", title="step")
-        truth = alt.Chart(rows(one, ["t", "reward"])).mark_line(color=INK, strokeWidth=1.2).encode(x=x, y=alt.Y("reward:Q", title="reward"))
+        truth = (
+            alt.Chart(rows(one, ["t", "reward"]))
+            .mark_line(color=INK, strokeWidth=1.2)
+            .encode(x=x, y=alt.Y("reward:Q", title="reward"))
+        )
         columns = ["encoder", "variant", "t", "filtering", "open_loop"]
         base = alt.Chart(rows(part, columns)).transform_filter("datum.encoder == representation && datum.variant == look")
         kind = {"color": colour(results.encoders), "x": x}
-        filtered = base.mark_line(strokeWidth=2, opacity=0.85).encode(y="filtering:Q", tooltip=["t:Q", "filtering:Q", "open_loop:Q"], **kind)
+        filtered = base.mark_line(strokeWidth=2, opacity=0.85).encode(
+            y="filtering:Q", tooltip=["t:Q", "filtering:Q", "open_loop:Q"], **kind
+        )
         ahead = base.mark_line(strokeWidth=2, strokeDash=[2, 3]).encode(y="open_loop:Q", **kind)
         panels.append(panel(f"{quality} (episode {part['episode'][0]})", filtered + ahead + truth, 200, params))
     table = own.filter(pl.col("axis") == "default").pivot(
@@ -75,9 +82,9 @@ def trace_figure(results: Results, task: str, algorithm: str) -> Figure | None:
     return Figure(
         "traces", "Predicted and true reward over time",
         "Held-out episodes. Black: true reward. Coloured line: filtering, predicted with the observation of the same step. "
-        "Coloured dots: open loop from one step of the episode to its end, with the true actions alone. The table shows filtering "
-        "under the default look.",
-        panels, table, [], [encoder, look],
+        "Coloured dots: open loop from one step of the episode to its end, with the true actions alone. The table shows "
+        "filtering under the default look.",
+        panels, table, [], [encoder, look], panel_width=440,
     )  # fmt: skip
 
 
@@ -94,7 +101,9 @@ def online_figure(results: Results, task: str, algorithm: str, expert_return: Ma
     base = alt.Chart(rows(own, columns)).transform_filter(VISIBLE).encode(x=x, color=colour(results.encoders))
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title="episode return"), y2="high:Q")
     line = base.mark_line().encode(y=y)
-    points = base.mark_point(filled=True, size=45, opacity=1).encode(y=y, shape=shape(results.encoders), tooltip=columns)
+    points = base.mark_point(filled=True, size=45, opacity=1).encode(
+        y=y, shape=shape(results.encoders), tooltip=tooltip(own, columns)
+    )
     control = last.filter(pl.col("offline_only").is_not_null())
     offline = alt.Chart(rows(control, ["encoder", "offline_only"])).transform_filter(VISIBLE)
     flat = offline.mark_rule(strokeDash=[2, 3], strokeWidth=2).encode(y="offline_only:Q", color=colour(results.encoders))
@@ -105,6 +114,7 @@ def online_figure(results: Results, task: str, algorithm: str, expert_return: Ma
     return Figure(
         "online", "Fine-tuning online",
         "Mean return of the evaluation episodes (band: ± one standard deviation of their returns). At step 0: the policy learned "
-        "in imagination from offline data. Dotted: as many updates of model and policy, offline data only. Dashed: the data's expert.",
+        "in imagination from offline data. Dotted: as many updates of model and policy, from offline data alone. Dashed: the "
+        "expert whose episodes are part of the data.",
         [panel("return", chart, 320)], last.select(pl.exclude("algorithm", "task")), drawn,
     )  # fmt: skip

@@ -25,7 +25,9 @@ def metrics(results: Results, expert_return: Mapping[str, float]) -> dict[str, A
         where it was fine-tuned, online.{first,last,offline_only}; `baselines.NAME`: the errors of guesses that need no model;
         `expert_return`. Rounded to 6 digits after the point; undefined values are null.
     """
-    own = {encoder: _errors(results, encoder) | _ratios(results, encoder) | _online(results, encoder) for encoder in results.encoders}
+    own = {
+        encoder: _errors(results, encoder) | _ratios(results, encoder) | _online(results, encoder) for encoder in results.encoders
+    }
     return {
         "selected": own[results.selected],
         "encoders": own,

@@ -13,6 +13,7 @@ from analysis.charts import Figure, Panel, style
 
 _FOLDER = Path(__file__).parent / "page"
 _STATIC_WIDTH = 420
+_ROUNDING = 1e-12  # figures this small are what is left of a zero
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,16 @@ def render_page(page: Page, svgs: Mapping[tuple[str, str, int], str]) -> str:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"cell": _cell, "base64": lambda data: base64.b64encode(data).decode(), "json": _json, "heading": _heading}
+    environment.filters |= {
+        "cell": _cell,
+        "base64": _base64,
+        "json": _json,
+        "heading": _heading,
+    }
     colours = {name: (colour, _GLYPHS[shape]) for name, (colour, shape) in style(page.encoders).items()}
     return environment.get_template("report.html.j2").render(
-        page=page, svgs=svgs, colours=colours, vega=vl_convert.javascript_bundle(vl_version=_vega_lite_version()),
+        page=page, svgs=svgs, colours=colours, vega=vl_convert.javascript_bundle(vl_version=_vega_lite_version()),  # type: ignore[call-arg]
+
         css=(_FOLDER / "report.css").read_text(), script=(_FOLDER / "report.js").read_text(),
     )  # fmt: skip
 
@@ -97,6 +104,10 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
 
 
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
 def _cell(value: Any) -> str:
     """A number as a reader wants it: four significant digits, whole numbers whole."""
     if value is None:
@@ -104,6 +115,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
+        value = 0.0 if abs(value) < _ROUNDING else value
         text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
         return text.replace("-", "\N{MINUS SIGN}", 1) if text.startswith("-") else text
     return str(value)

@@ -48,7 +48,7 @@ class Draws:
 
 
 def r2(sums: Array) -> Array:
-    """1 - squared error / squared deviation from the mean reward; nan where the rewards do not vary. [..., statistics] -> [...]."""
+    """1 - squared error / squared deviation from the mean; nan where rewards do not vary. [..., statistics] -> [...]."""
     with np.errstate(all="ignore"):
         spread = sums[..., _RR] - sums[..., _R] ** 2 / sums[..., _N]
         value = 1 - sums[..., _SE] / spread

@@ -32,15 +32,13 @@ def add_up(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
 
 
 def with_horizon_bins(rows: pl.DataFrame, short: int) -> pl.DataFrame:
-    """Replace `horizon` by its bin: every horizon up to `short` alone, then octaves; `horizon` is a bin's first, `horizon_to` its last."""
+    """Replace `horizon` by the bin's first and add `horizon_to`, its last: every horizon up to `short` alone, then octaves."""
     horizons = rows["horizon"].unique().sort()
     first = [h if h <= short else (short + 1) << ((h // (short + 1)).bit_length() - 1) for h in horizons]
     last = [h if h <= short else 2 * f - 1 for h, f in zip(horizons, first, strict=True)]
-    kind = {"return_dtype": pl.Int32}
-    binned = rows["horizon"]
     return rows.with_columns(
-        binned.replace_strict(horizons, first, **kind).alias("horizon"),
-        binned.replace_strict(horizons, last, **kind).alias("horizon_to"),
+        pl.col("horizon").replace_strict(horizons, first, return_dtype=pl.Int32),
+        pl.col("horizon").replace_strict(horizons, last, return_dtype=pl.Int32).alias("horizon_to"),
     )
 
 

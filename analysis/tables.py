@@ -10,10 +10,6 @@ import polars as pl
 
 from datasets.errors import DataError
 
-KEY = (
-    "encoder", "algorithm", "seed", "preset", "task", "variant", "axis", "severity", "split", "quality", "episode", "t", "horizon",
-)  # fmt: skip
-
 REWARD_ERROR: dict[str, pl.DataType] = {
     "encoder": pl.String(), "algorithm": pl.String(), "seed": pl.Int64(), "preset": pl.String(), "task": pl.String(),
     "variant": pl.String(), "axis": pl.String(), "severity": pl.Float64(), "split": pl.String(), "quality": pl.String(),
@@ -68,6 +64,11 @@ def write_table(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
         table.sink_parquet(path, compression="zstd", maintain_order=True)
     else:
         table.write_parquet(path, compression="zstd")
+
+
+def costs_table(notes: Iterable[Mapping[str, object]]) -> pl.DataFrame:
+    """What every stage took, from the notes that stages leave; the only table with times and host names."""
+    return pl.DataFrame([{name: note[name] for name in COSTS} for note in notes], schema=COSTS)
 
 
 def _first_line(error: Exception) -> str:

@@ -16,7 +16,12 @@ def traces(part: pl.LazyFrame, short: int) -> pl.DataFrame:
         TRACE_KEYS, `reward`, `filtering` (predicted with the observation of the same step) and `open_loop` (predicted from
         one start onwards; null before it).
     """
-    looks = part.select("axis", "variant", "severity").unique().collect().sort("axis", "severity", "variant", descending=[False, True, False])
+    looks = (
+        part.select("axis", "variant", "severity")
+        .unique()
+        .collect()
+        .sort("axis", "severity", "variant", descending=[False, True, False])
+    )
     episodes = part.select("quality", "episode").unique().collect().sort("quality", "episode")
     rows = part.filter(
         pl.col("seed") == pl.col("seed").min(),

@@ -12,7 +12,7 @@ Resume units: the SAC run, and each episode. Tiny variant: in a copy of params.y
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from datasets.errors import UserError
 from pipeline.log import log, track
@@ -77,10 +77,9 @@ def _collect(task: str, settings: Params, work: Work) -> None:
         log(f"{task}: expert {returns[expert]:.0f} (after {expert} steps), medium {returns[medium]:.0f} (after {medium})")
         plans, quality, validation = _plan(task, settings, work, learning, {"expert": expert, "medium": medium})
         episodes = _play(plans, pool, f"collect {task}")
-    meta: dict[str, str | int | float] = {
-        "action_repeat": settings.collect.action_repeat, "episode_steps": settings.collect.episode_steps,
-        "expert_steps": expert, "medium_steps": medium,
-    } | {f"version_{name}": version for name, version in _versions().items()}  # fmt: skip
+    meta: dict[str, str | int | float] = {f"version_{name}": version for name, version in _versions().items()}
+    meta |= {"action_repeat": settings.collect.action_repeat, "episode_steps": settings.collect.episode_steps}
+    meta |= {"expert_steps": expert, "medium_steps": medium}
     for name in dict.fromkeys(quality):
         totals = [episode.total for episode, its in zip(episodes, quality, strict=True) if its == name]
         meta[f"return_{name}"] = sum(totals) / len(totals)
@@ -107,10 +106,11 @@ def _learn(task: str, settings: Params, work: Work) -> "Learning":
 
 def _evaluate(task: str, settings: Params, work: Work, learning: "Learning", pool: "Executor") -> dict[int, float]:
     """Mean return of each checkpoint, over the same few episodes."""
+    seeds = [_seed(settings.seed, _EVALUATION, episode) for episode in range(EVALUATION_EPISODES)]
     plans = [
-        _episode(task, settings, work, "checkpoint", steps, _seed(settings.seed, _EVALUATION, episode), f"evaluation-{steps}-{episode}")
+        _episode(task, settings, work, "checkpoint", steps, seed, f"evaluation-{steps}-{number}")
         for steps in learning.checkpoints
-        for episode in range(EVALUATION_EPISODES)
+        for number, seed in enumerate(seeds)
     ]
     totals = iter([episode.total for episode in _play(plans, pool, f"evaluate {task}")])
     return {steps: sum(next(totals) for _ in range(EVALUATION_EPISODES)) / EVALUATION_EPISODES for steps in learning.checkpoints}

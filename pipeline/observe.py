@@ -13,7 +13,7 @@ _KEYS = {"state": "state", "scratch": "image"}  # the others embed the image
 
 
 class ObservationEncoder:
-    """Satisfies `trainers.protocols.ObservationEncoder`."""
+    """Satisfies `trainers.protocols.ObservationEncoder`; `needs_image` says whether environments must render for it."""
 
     def __init__(
         self, key: str, shape: tuple[int, ...], dtype: str, embed: Callable[[NDArray[Any]], NDArray[Any]] | None
@@ -26,6 +26,7 @@ class ObservationEncoder:
             embed: uint8 [B, H, W, 3] -> float32 [B, *shape]; None where the observation itself is the embedding.
         """
         self.shape = shape
+        self.needs_image = key == "image"
         self._key, self._stored, self._embed = key, np.dtype(dtype), embed
 
     def __call__(self, observations: list[Observation]) -> NDArray[Any]:
@@ -36,11 +37,6 @@ class ObservationEncoder:
         if self._stored.kind == "f":
             values = values.astype(self._stored).astype(np.float32)
         return values
-
-
-def needs_image(encoder: str) -> bool:
-    """Whether environments must render for this representation."""
-    return _KEYS.get(canonical(encoder), "image") == "image"
 
 
 def open_observation_encoder(p: Params, encoder: str, task: str, shape: tuple[int, ...], dtype: str) -> ObservationEncoder:

@@ -181,6 +181,7 @@ class Finetune(_Section):
     length: Annotated[int, Field(ge=2)]
     offline_fraction: Fraction
     imagine: Positive
+    imagine_last: Positive
     learning_rate: PositiveFloat
     world_model_learning_rate: PositiveFloat
     entropy: Annotated[float, Field(ge=0)]
@@ -233,7 +234,7 @@ class Params(_Section):
         for task in self.tasks:
             _known("tasks", task, list(TASKS), "task")
         for key, values in (("tasks", self.tasks), ("algorithms", self.algorithms), ("train.seeds", self.train.seeds)):
-            if len(set(values)) != len(values):  # type: ignore[arg-type]
+            if len(set(values)) != len(values):
                 raise ValueError(f"{key}: {values} repeats a value")
         return self
 

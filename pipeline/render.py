@@ -11,7 +11,7 @@ copy of params.yaml, given with `--params COPY`.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.frames import FrameSet, Frames, FrameShard, Look, save_frames_index
+from datasets.frames import Frames, FrameSet, FrameShard, Look, save_frames_index
 from pipeline.collect import known_task
 from pipeline.log import track
 from pipeline.params import Params, load_params
@@ -21,17 +21,14 @@ from pipeline.work import Work, code_digest, open_work
 if TYPE_CHECKING:
     from datasets.trajectories import Trajectories
 
-_CODE = ["pipeline/render.py", "datasets/frames.py"]
-_CODE += [
-    f"pipeline/sim/{name}.py"
-    for name in (
-        "contact_sheet", "look_camera", "look_lighting", "look_texture", "render", "replay", "rotation", "tasks", "variants",
-    )  # fmt: skip
-]
+_SIM = "contact_sheet look_camera look_lighting look_texture render replay rotation tasks variants"
+_CODE = ["pipeline/render.py", "datasets/frames.py", *(f"pipeline/sim/{name}.py" for name in _SIM.split())]
 
 
 def main(task: str, params: Path = Path("params.yaml")) -> None:
     """Render one task's trajectories under every look, as data/frames/TASK."""
+    from importlib.metadata import version
+
     from datasets.manifest import digest
     from pipeline.sim.gl import require_gl
 
@@ -39,7 +36,7 @@ def main(task: str, params: Path = Path("params.yaml")) -> None:
     trajectories = Path("data/trajectories") / known_task(task, settings)
     key = {
         "task": task, "seed": settings.seed, "render": settings.render.model_dump(mode="json", by_alias=True),
-        "trajectories": digest(trajectories), "gl": require_gl(), "code": code_digest(*_CODE),
+        "trajectories": digest(trajectories), "gl": require_gl(), "mujoco": version("mujoco"), "code": code_digest(*_CODE),
     }  # fmt: skip
     with open_work("render", Path("data/frames") / task, key) as work:
         if work is not None:

@@ -22,9 +22,8 @@ from pipeline.work import code_digest, costs, open_work, replacing
 if TYPE_CHECKING:
     import polars as pl
 
-    from analysis.results import Results
+    from analysis.writer import Context
 
-CODE = ("pipeline/report.py", "analysis")
 METRICS = Path("metrics.json")
 RESULTS = Path("results")
 
@@ -50,7 +49,7 @@ def main(params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     inputs = find_inputs(p)
     shown = p.model_dump(mode="json", by_alias=True, exclude={"compute", "weights"})  # neither changes what the tables say
-    key = {"params": shown, "inputs": inputs.digests, "missing": inputs.missing, "code": code_digest(*CODE)}
+    key = {"params": shown, "inputs": inputs.digests, "missing": inputs.missing, "code": code_digest(*_code())}
     with open_work("report", Path("report"), key) as work:
         if work is not None:
             _report(p, inputs, shown, work.result)
@@ -102,8 +101,8 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
         return track(paths, total, "part", "report")
 
     results = summarise(reward_error, learning, online, p.evaluate.horizon, how, inputs.missing, progress)
-    behaviour, expert = _behaviour(inputs)
-    write_report(results, result, _context(p, inputs, shown, behaviour, expert))
+    context = _context(p, inputs, shown)
+    write_report(results, context, result)
 
     paths = [path for files in reward_error.values() for path in files]
     outputs: dict[str, pl.DataFrame | pl.LazyFrame] = {
@@ -116,5 +115,53 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
     for name, table in outputs.items():
         with replacing(RESULTS / f"{name}.parquet") as path:
             tables.write_table(table, path)
-    write_json(METRICS, metrics(results, expert))
+    write_json(METRICS, metrics(results, context.expert_return))
     log(f"report: {Path('report/index.html').resolve()}")
+
+
+def _context(p: Params, inputs: Inputs, shown: dict[str, Any]) -> "Context":
+    """What the page says besides the results: the looks, the data, and where everything comes from."""
+    import json
+
+    import polars as pl
+
+    from analysis.behaviour import behaviour_table
+    from analysis.page import Look
+    from analysis.writer import Context
+    from datasets.frames import load_frames_index
+    from datasets.manifest import digest_of
+    from datasets.trajectories import load_trajectories
+
+    looks, behaviour, expert = [], [], {}
+    for task in p.tasks:
+        index = load_frames_index(inputs.frames[task])
+        sheet = inputs.frames[task] / "contact_sheet.png"
+        if sheet.name not in verify(inputs.frames[task], only=sheet.name)["files"]:
+            raise DataError(f"{inputs.frames[task]} has no {sheet.name}; remove it and run render again")
+        caption = f"{task}, {index.size} × {index.size} pixels, {index.quality} rendering: the same states under every look."
+        looks.append(Look(task, sheet.read_bytes(), caption))
+        data = load_trajectories(inputs.trajectories[task])
+        returns = [float(data.reward[data.rows_of(e)].sum(dtype="float64")) for e in range(len(data.episode_ends))]
+        behaviour.append(behaviour_table(task, data.quality, data.validation.tolist(), returns))
+        best = [r for r, quality in zip(returns, data.quality, strict=True) if quality == "expert"]
+        if best:
+            expert[task] = sum(best) / len(best)
+    return Context(
+        preset=p.preset,
+        confidence=p.report.confidence,
+        looks=looks,
+        behaviour=pl.concat(behaviour),
+        expert_return=expert,
+        provenance={"params.yaml (without compute and weights)": digest_of(shown), **inputs.digests},
+        params=json.dumps(shown, indent=1),
+    )
+
+
+def _code() -> list[str]:
+    root = Path(__file__).resolve().parent.parent
+    files = sorted(f.relative_to(root).as_posix() for f in (root / "analysis").rglob("*") if f.is_file() and f.suffix != ".pyc")
+    return ["pipeline/report.py", *files]
+
+
+if __name__ == "__main__":
+    run(main)

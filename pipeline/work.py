@@ -7,6 +7,7 @@ locks keep a second writer out when DVC was killed and its child lives on: one f
 
 import configparser
 import errno
+import json
 import os
 import shutil
 import time
@@ -151,3 +152,22 @@ def _record_cost(stage: str, out: Path, key: str, wall_s: float, cpu_s: float) -
     folder = store() / "costs"
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / f"{digest_of(str(out))[:24]}.json", row)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, renamed to it when the block ends well: for outputs that are single files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    yield temporary
+    os.replace(temporary, path)
+
+
+def costs() -> list[dict[str, Any]]:
+    """What the stages took whose outputs lie in this project now, sorted by output (another run's notes are left out)."""
+    rows = []
+    for note in sorted((store() / "costs").glob("*.json")):
+        row = json.loads(note.read_text())
+        if _key_of(Path(row["out"])) == row["key"]:
+            rows.append(row)
+    return sorted(rows, key=lambda row: row["out"])

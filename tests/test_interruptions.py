@@ -50,7 +50,9 @@ def _environment(store: Path) -> dict[str, str]:
 
 def _run(project: Path, store: Path, stage: str, extra: list[str]) -> float:
     start = time.monotonic()
-    done = subprocess.run(_command(stage, extra), cwd=project, env=_environment(store), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        _command(stage, extra), cwd=project, env=_environment(store), capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     return time.monotonic() - start
 

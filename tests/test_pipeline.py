@@ -85,7 +85,11 @@ def test_repro_ends_in_the_report_and_the_tables(project: Path):
 
 def test_state_is_blind_to_every_look(project: Path):
     table = pl.scan_parquet(project / "results" / "reward_error.parquet").filter(pl.col("encoder") == "state")
-    spread = table.group_by("episode", "t", "horizon").agg(pl.col("reward_pred").n_unique().alias("n"), pl.len().alias("looks")).collect()
+    spread = (
+        table.group_by("episode", "t", "horizon")
+        .agg(pl.col("reward_pred").n_unique().alias("n"), pl.len().alias("looks"))
+        .collect()
+    )
     assert spread["n"].max() == 1 and spread["looks"].min() > 1
 
 
@@ -120,7 +124,12 @@ def test_selecting_an_encoder_reuses_what_did_not_change(project: Path):
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [("encoder=autoencodr", "did you mean 'autoencoder'"), ("seed=-1", "seed"), ("seed=many", "seed"), ("train.updates=0", "train.updates")],
+    [
+        ("encoder=autoencodr", "did you mean 'autoencoder'"),
+        ("seed=-1", "seed"),
+        ("seed=many", "seed"),
+        ("train.updates=0", "train.updates"),
+    ],
 )
 def test_a_mistake_in_params_is_one_line_and_no_work(project: Path, change: str, word: str):
     before = (project / "params.yaml").read_bytes()

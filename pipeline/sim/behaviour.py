@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.sim.env import Observation, TaskEnv
+from pipeline.sim.env import TaskEnv
 from pipeline.sim.recording import Act
 
 _LOG_STD_LIMITS = (-20.0, 2.0)  # of stable-baselines3's actor
@@ -145,7 +145,7 @@ def _recorder(env: TaskEnv, seed: int) -> Any:
     """`env` as SAC wants it (a plain state vector), keeping each finished episode's reset seed and actions."""
     import gymnasium
 
-    class Recorder(gymnasium.Wrapper[NDArray[np.float32], NDArray[np.float32], Observation, NDArray[np.float32]]):
+    class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
         def __init__(self) -> None:
             super().__init__(env)
             self.observation_space = env.observation_space["state"]  # type: ignore[index]

@@ -5,7 +5,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict
+from gymnasium.spaces import Box, Dict, Space
 from numpy.typing import NDArray
 
 from datasets.frames import Look
@@ -52,7 +52,7 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._renderer: Renderer | None = None
         self.action_low, self.action_high = self.simulation.action_low, self.simulation.action_high
         self.action_space = Box(self.action_low, self.action_high, dtype=np.float32)
-        spaces: dict[str, Box] = {"state": Box(-np.inf, np.inf, (self.simulation.observation_size,), np.float32)}
+        spaces: dict[str, Space[Any]] = {"state": Box(-np.inf, np.inf, (self.simulation.observation_size,), np.float32)}
         if view is not None:
             model = self.simulation.model
             if view.look is not None:
@@ -77,15 +77,10 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One agent step; `info["discount"]` is the task's discount."""
-        action = self.clip(action)
-        total, discount = 0.0, 1.0
-        for _ in range(min(self._repeat, self._length - self._elapsed)):
-            state, reward, discount = self.simulation.step(action)
-            total += reward
-            self._elapsed += 1
-            if discount == 0:
-                break
-        return self._observation(state), total, discount == 0, self._elapsed >= self._length, {"discount": discount}
+        steps = min(self._repeat, self._length - self._elapsed)
+        state, reward, discount, taken = self.simulation.advance(self.clip(action), steps)
+        self._elapsed += taken
+        return self._observation(state), reward, discount == 0, self._elapsed >= self._length, {"discount": discount}
 
     def clip(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 [A], the action as it is applied."""
@@ -95,7 +90,7 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """float64 [P], MuJoCo's full integration state, for recording."""
         return self.simulation.state()
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The image of the present state, None without a view."""
         return None if self._renderer is None else self._renderer.render()
 

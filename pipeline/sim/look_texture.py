@@ -35,7 +35,8 @@ def _blend_texture(model: Any, index: int, amount: float, rng: np.random.Generat
     texels = model.tex_data[start : start + height * width * channels].reshape(height, width, channels)
     faces = 1 if model.tex_type[index] == mujoco.mjtTexture.mjTEXTURE_2D else max(height // width, 1)
     for face in np.split(texels, faces):
-        face[..., :3] = np.rint((1 - amount) * face[..., :3] + amount * 255 * _pattern(*face.shape[:2], rng))
+        pattern = 255 * _pattern(face.shape[0], face.shape[1], rng)
+        face[..., :3] = np.rint((1 - amount) * face[..., :3] + amount * pattern)
 
 
 def _pattern(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:

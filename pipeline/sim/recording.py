@@ -40,20 +40,16 @@ def record_episode(env: TaskEnv, seed: int, act: Act) -> Episode:
     """Play the episode of `seed` with `act` to its end."""
     observation, _ = env.reset(seed=seed)
     model = env.simulation.model_changes()
-    rows: list[tuple[Any, ...]] = [
-        (env.physics_state(), observation["state"], np.zeros_like(env.action_low), 0.0, 1.0, True, False)
-    ]
+    none = np.zeros_like(env.action_low)
+    rows: list[tuple[Any, ...]] = [(env.physics_state(), observation["state"], none, 0.0, 1.0, True, False)]
     ended = False
     while not ended:
         action = env.clip(act(observation["state"]))
         observation, reward, terminated, truncated, info = env.step(action)
         rows.append((env.physics_state(), observation["state"], action, reward, info["discount"], False, terminated))
         ended = terminated or truncated
-    physics, state, action, reward, discount, is_first, is_terminal = zip(*rows, strict=True)
-    return Episode(
-        np.stack(physics), np.stack(state), np.stack(action), np.array(reward, np.float32),
-        np.array(discount, np.float32), np.array(is_first), np.array(is_terminal), model,
-    )  # fmt: skip
+    physics, states, actions, rewards, discounts, firsts, terminals = (np.array(column) for column in zip(*rows, strict=True))
+    return Episode(physics, states, actions, rewards.astype(np.float32), discounts.astype(np.float32), firsts, terminals, model)
 
 
 def replayed(actions: NDArray[np.float32]) -> Act:
@@ -65,7 +61,8 @@ def replayed(actions: NDArray[np.float32]) -> Act:
 def uniform(env: TaskEnv, seed: int) -> Act:
     """Uniformly random actions."""
     rng = np.random.Generator(np.random.PCG64(seed))
-    return lambda state: rng.uniform(env.action_low, env.action_high).astype(np.float32)
+    low, span = env.action_low, env.action_high - env.action_low
+    return lambda state: low + span * rng.random(low.shape, np.float32)
 
 
 def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
@@ -111,13 +108,9 @@ def join_episodes(
         pristine: a model field as the task loads it, which stands for it in episodes that left it alone.
     """
     changed = sorted({name for episode in episodes for name in episode.model})
-    model = {
-        name: np.stack([np.asarray(e.model.get(name, pristine(name)), np.float64) for e in episodes]) for name in changed
-    }
+    model = {name: np.stack([np.asarray(e.model.get(name, pristine(name)), np.float64) for e in episodes]) for name in changed}
     rows = {
-        f.name: np.concatenate([getattr(episode, f.name) for episode in episodes])
-        for f in fields(Episode)
-        if f.name != "model"
+        f.name: np.concatenate([getattr(episode, f.name) for episode in episodes]) for f in fields(Episode) if f.name != "model"
     }
     ends = np.cumsum([len(episode.reward) for episode in episodes], dtype=np.int64)
     return Trajectories(

@@ -33,7 +33,8 @@ class Simulation:
     def __init__(self, task: str) -> None:
         if task not in TASKS:
             near = difflib.get_close_matches(task, list(TASKS), n=1)
-            raise UserError(f"unknown task {task!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(TASKS)}"))
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(TASKS)}"
+            raise UserError(f"unknown task {task!r}; {hint}")
         domain, name = TASKS[task]
         # lqr draws its model when it is loaded: a fixed seed keeps one model for all episodes and processes.
         self._env = suite.load(domain, name, task_kwargs={"random": 0, "time_limit": float("inf")})
@@ -46,11 +47,12 @@ class Simulation:
         self.action_high = np.where(limited, spec.maximum, 1.0).astype(np.float32)
         self.observation_size = sum(int(np.prod(s.shape)) for s in self._env.observation_spec().values())
         self.state_size: int = mujoco.mj_stateSize(self.model, _INTEGRATION)
+        self._substeps = round(self._env.control_timestep() / self._env.physics.timestep())
         self.mark_pristine()
 
     def mark_pristine(self) -> None:
         """Take the model as it is now (a look may have been applied) for what resets start from."""
-        self._pristine = model_arrays(self.model)
+        self._pristine = {name: array for name, array in model_arrays(self.model).items() if array.size}
         self._changed: dict[str, NDArray[Any]] = {}
 
     def reset(self, seed: int) -> NDArray[np.float32]:
@@ -60,14 +62,32 @@ class Simulation:
         self._env.task._random = np.random.RandomState(seed)  # the suite takes a seed only when a task is loaded
         observation = _flat(self._env.reset().observation)
         self._changed = {
-            name: array for name, array in model_arrays(self.model).items() if not np.array_equal(array, self._pristine[name])
+            name: getattr(self.model, name).copy()
+            for name, original in self._pristine.items()
+            if (getattr(self.model, name) != original).any()
         }
         return observation
 
-    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, float]:
-        """One control step: (observation float32 [O], reward, discount: 0 where the episode is over for good)."""
-        step = self._env.step(action.astype(np.float64))
-        return _flat(step.observation), float(step.reward), float(step.discount)
+    def advance(self, action: NDArray[np.float32], steps: int) -> tuple[NDArray[np.float32], float, float, int]:
+        """Apply `action` for up to `steps` control steps, fewer where the episode ends for good.
+
+        The calls are those of `dm_control.rl.control.Environment.step`, but for observing only the last of the steps.
+
+        Returns:
+            (observation float32 [O], summed reward, discount: 0 where the episode ended for good, control steps taken).
+        """
+        physics, task, control = self._env.physics, self._env.task, action.astype(np.float64)
+        total, discount, taken = 0.0, 1.0, 0
+        while taken < steps and discount != 0:
+            task.before_step(control, physics)
+            physics.step(self._substeps)
+            task.after_step(physics)
+            total += float(task.get_reward(physics))
+            taken += 1
+            termination = task.get_termination(physics)
+            if termination is not None:
+                discount = float(termination)
+        return _flat(task.get_observation(physics)), total, discount, taken
 
     def state(self) -> NDArray[np.float64]:
         """float64 [P], MuJoCo's full integration state."""

@@ -10,7 +10,7 @@ import polars as pl
 from PIL import Image
 
 from analysis.tables import LEARNING, ONLINE, REWARD_ERROR
-from datasets.frames import FrameSet, Frames, Look, save_frames_index
+from datasets.frames import Frames, FrameSet, Look, save_frames_index
 from datasets.manifest import write_manifest
 from datasets.trajectories import FILE, Trajectories, save_trajectories
 from tests.synthetic import TASK
@@ -104,7 +104,7 @@ def learning(encoder: str, size: Size, task: str = TASK) -> pl.DataFrame:
         (encoder, task, "dreamerv3", seed, update, metric, scale * float(np.exp(-update / 200)) + 0.1)
         for seed in size.seeds
         for update in range(20, 801, 20)
-        for metric, scale in (("reward_loss", 3.0), ("decoder_loss", 5.0), ("dynamics_loss", 1.0))
+        for metric, scale in (("reward_loss", 3.0), ("prediction_loss", 5.0), ("dynamics_loss", 1.0), ("loss", 9.0))
     ]
     return pl.DataFrame(rows, schema=LEARNING, orient="row")
 

@@ -39,7 +39,9 @@ def test_an_intact_folder_verifies(folder):
     assert verify(folder) == read_manifest(folder)
 
 
-@pytest.mark.parametrize(("damage", "word"), [(truncate, "is truncated:"), (flip_byte, "is corrupt:"), (Path.unlink, "is missing,")])
+@pytest.mark.parametrize(
+    ("damage", "word"), [(truncate, "is truncated:"), (flip_byte, "is corrupt:"), (Path.unlink, "is missing,")]
+)
 def test_each_kind_of_damage_is_named_with_its_file(folder, damage, word):
     damage(folder / "sub" / "b.txt")
     with pytest.raises(DataError) as error:
@@ -67,7 +69,9 @@ def test_a_folder_without_a_manifest_is_no_finished_output(folder):
     one_line(error, "not a finished output")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": {}}', "null", '{"files": 3, "meta": {}}', '{"files": {"a": 1}, "meta": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"files": {}}', "null", '{"files": 3, "meta": {}}', '{"files": {"a": 1}, "meta": {}}']
+)
 def test_a_damaged_manifest_is_one_line(folder, text):
     (folder / NAME).write_text(text)
     with pytest.raises(DataError) as error:

@@ -19,7 +19,9 @@ from tests.synthetic import TASK, make_trajectories, write_trajectories
 def data() -> Trajectories:
     plain = make_trajectories(episodes=5, length=9, validation=2)
     target = np.random.default_rng(1).normal(size=(5, 3))
-    return dataclasses.replace(plain, model={"geom_pos": target}, meta={"action_repeat": 4, "mujoco": "3.3.7", "return_expert": 512.5})
+    return dataclasses.replace(
+        plain, model={"geom_pos": target}, meta={"action_repeat": 4, "mujoco": "3.3.7", "return_expert": 512.5}
+    )
 
 
 @pytest.fixture

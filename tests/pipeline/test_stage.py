@@ -48,7 +48,9 @@ def test_parameters_become_options():
     assert (done.returncode, done.stdout) == (0, "fine 5 other.yaml\n")
 
 
-@pytest.mark.parametrize(("kind", "line"), [("user", "error: what, where and what to do"), ("data", "error: this file is cut short")])
+@pytest.mark.parametrize(
+    ("kind", "line"), [("user", "error: what, where and what to do"), ("data", "error: this file is cut short")]
+)
 def test_a_users_mistake_is_one_line_and_status_1(kind: str, line: str):
     done = command("--kind", kind)
     assert (done.returncode, done.stderr) == (1, line + "\n")

@@ -34,11 +34,6 @@ class Policy(NamedTuple):
         """Float32 [..., A], reparameterised, from torch's global generator."""
         return self.mean + self.std * torch.randn_like(self.mean)
 
-    def log_prob(self, action: Tensor) -> Tensor:
-        """Float32 [...], log density of float32 [..., A]."""
-        z = (action - self.mean) / self.std
-        return (-0.5 * z.square() - self.std.log() - 0.5 * math.log(2 * math.pi)).sum(-1)
-
     def entropy(self) -> Tensor:
         """Float32 [...], in nats."""
         return (self.std.log() + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
@@ -62,5 +57,6 @@ class Actor(nn.Module):
         return Policy(torch.tanh(mean), (MAX_STD - MIN_STD) * torch.sigmoid(std + 2) + MIN_STD)
 
     def to_task(self, action: Tensor) -> Tensor:
-        """Unit-box actions [..., A], clipped, in the task's units."""
-        return self.low + (action.clamp(-1, 1) + 1) / 2 * (self.high - self.low)
+        """Unit-box actions [..., A], clipped, in the task's units; the gradient passes as if nothing were clipped."""
+        clipped = action + (action.clamp(-1, 1) - action).detach()
+        return self.low + (clipped + 1) / 2 * (self.high - self.low)

@@ -104,7 +104,7 @@ class OnlineTrainer:
 
     def __init__(
         self, config: OnlineConfig, model: WorldModel, behaviour: Behaviour, replay: Replay, player: Player, folder: Path,
-        track: Track, log: Callable[[str], None],
+        name: str, track: Track, log: Callable[[str], None],
     ) -> None:  # fmt: skip
         """
         Args:
@@ -114,11 +114,12 @@ class OnlineTrainer:
             replay: over the collected data.
             player: acts with `model` and `behaviour.actor`.
             folder: checkpoint and episodes; a run that finds them there goes on from them.
+            name: in log lines and errors.
             track, log: progress display.
         """
         self.config, self.model, self.behaviour, self.replay, self.player = config, model, behaviour, replay, player
         self.progress = Progress()
-        self._folder, self._track, self._log = folder, track, log
+        self._folder, self._name, self._track, self._log = folder, name, track, log
         self._model_optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, eps=1e-5)
         self._behaviour_optimiser = behaviour.make_optimiser()
 
@@ -131,16 +132,23 @@ class OnlineTrainer:
         self._folder.mkdir(parents=True, exist_ok=True)
         if (self._folder / CHECKPOINT).is_file():
             self._load()
-        desc = "finetune online" if self.config.collects else "finetune offline only"
         try:
-            for _ in self._track(self._work(), self.config.updates, "update", desc, self.progress.updates):
+            for _ in self._track(self._work(), self.config.updates, "update", self._name, self.progress.updates):
                 pass
         except Diverged as error:
+            file = self._folder / CHECKPOINT
+            good = f"the last good checkpoint is {file}" if file.is_file() else "no checkpoint was written before it"
             raise UserError(
-                f"{desc}: {error} at update {self.progress.updates}; lower finetune.learning_rate or "
-                f"finetune.world_model_learning_rate (the last good checkpoint is {self._folder / CHECKPOINT})"
+                f"{self._name} diverged: {error} at update {self.progress.updates + 1}; {good}; "
+                "lower finetune.learning_rate or finetune.world_model_learning_rate"
             ) from None
         return self.progress
+
+    def agent_state(self) -> dict[str, Any]:
+        """Weights of world model, actor and critic, and the world model's configuration."""
+        return {
+            "config": self.model.config.to_json(), "model": self.model.state_dict(), "behaviour": self.behaviour.state_dict()
+        }  # fmt: skip
 
     def _work(self) -> Iterator[None]:
         """Do what is due, block by block, a checkpoint after each; yields after every update."""
@@ -171,7 +179,7 @@ class OnlineTrainer:
         seeds = [self._reset_seed(1, i) for i in range(self.config.eval_episodes)]
         returns = self.player.evaluate(seeds)
         self.progress.evaluations.append(Evaluation(self.progress.env_steps, self.progress.updates, returns))
-        self._log(f"  evaluation after {self.progress.env_steps} steps: return {np.mean(returns):.0f}")
+        self._log(f"{self._name}: return {np.mean(returns):.0f} after {self.progress.env_steps} steps")
 
     def _reset_seed(self, purpose: int, index: int) -> int:
         return int(np.random.SeedSequence([self.config.seed, purpose, index]).generate_state(1)[0] >> 1)
@@ -209,9 +217,10 @@ class OnlineTrainer:
         else:
             with torch.no_grad():
                 states = self.model.observe(self.model.embed(batch.observation), batch.action, batch.is_first).states
-        loss, _ = self.behaviour.loss(self.model, states, batch.is_terminal)
-        _check(loss, "the actor-critic loss")
-        self.behaviour.step(self._behaviour_optimiser, loss)
+        losses = self.behaviour.loss(self.model, states, batch.is_terminal)
+        for name, loss in losses._asdict().items():
+            _check(loss, f"the {name}'s loss")
+        self.behaviour.step(self._behaviour_optimiser, losses)
         self.progress.updates += 1
 
     def _episodes_file(self, index: int) -> Path:

@@ -1,4 +1,4 @@
-"""Returns of imagined trajectories: pure functions (DreamerV3, arXiv 2301.04104 v2, equations 4 to 7)."""
+"""Returns of imagined trajectories: pure functions (DreamerV3, arXiv 2301.04104 v2, section "Actor critic")."""
 
 import torch
 from torch import Tensor
@@ -36,19 +36,3 @@ def reach_weights(start: Tensor, discount: Tensor) -> Tensor:
         float [H, N], the weights of s_0 .. s_{H-1}.
     """
     return torch.cumprod(torch.cat([start[None], discount[:-1]]), 0)
-
-
-def policy_gradient_loss(log_prob: Tensor, advantage: Tensor, entropy: Tensor, weight: Tensor, entropy_scale: float) -> Tensor:
-    """REINFORCE with a baseline and an entropy bonus (equation 6): its gradient is that of minus the expected return.
-
-    Args:
-        log_prob: float [...], log pi(a | s) of the sampled actions; carries the gradient.
-        advantage: float [...], normalised return minus baseline; taken as constant.
-        entropy: float [...], of pi( . | s).
-        weight: float [...], how much each state counts; taken as constant.
-        entropy_scale: weight of the entropy bonus.
-
-    Returns:
-        float [], the weighted mean over all states.
-    """
-    return -(weight.detach() * (log_prob * advantage.detach() + entropy_scale * entropy)).mean()

@@ -44,6 +44,9 @@ class WorldModel(nn.Module):
         self.reward_head = mlp(self.feature_dim, units, 1, len(reward_bins()), scale=0.0)
         self.continue_head = mlp(self.feature_dim, units, 1, 1)
         self.register_buffer("bins", reward_bins(), persistent=False)
+        if config.kind == "vector":
+            self.register_buffer("mean", torch.zeros(shape))
+            self.register_buffer("std", torch.ones(shape))
 
     def initial(self, batch: int) -> State:
         """The state before an episode's first row: zeros, [batch, ...]."""
@@ -51,7 +54,17 @@ class WorldModel(nn.Module):
 
     def embed(self, observation: Tensor) -> Tensor:
         """[..., *observation_shape] -> float [..., E]."""
-        return self.encoder(symlog(observation.float()) if self.config.kind == "vector" else observation)
+        return self.encoder(self._target(observation) if self.config.kind == "vector" else observation)
+
+    def standardise(self, rows: Tensor) -> None:
+        """Fix the mean and standard deviation that vectors are standardised with, from training rows [n, D]."""
+        values = rows.double()
+        self.mean.copy_(values.mean(0))
+        std = values.std(0)
+        self.std.copy_(std.clamp(min=1e-2 * float(std.max())))
+
+    def _target(self, observation: Tensor) -> Tensor:
+        return symlog((observation.float() - self.mean) / self.std)
 
     def observe(
         self, embed: Tensor, action: Tensor, is_first: Tensor, state: State | None = None, sample: bool = True
@@ -112,5 +125,7 @@ class WorldModel(nn.Module):
     def _prediction_loss(self, feature: Tensor, observation: Tensor) -> Tensor:
         """Squared error of the reconstruction, summed over an observation's elements, averaged over rows."""
         features, observations = feature.flatten(0, 1), observation.flatten(0, 1)
-        target = symlog(observations.float()) if self.config.kind == "vector" else reconstruction_target(observations)
-        return (self.decoder(features) - target).square().flatten(1).sum(-1).mean()
+        if self.config.kind == "vector":
+            return (self.decoder(features) - self._target(observations)).square().sum(-1).mean()
+        area = observations.shape[1] * observations.shape[2] / 256
+        return (self.decoder(features) - reconstruction_target(observations)).square().sum((1, 2, 3)).mean() * area
