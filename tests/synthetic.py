@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from datasets.frames import FrameSet, FrameShard, Frames, Look, save_frames_index, write_frame_shard
+from datasets.frames import Frames, FrameSet, FrameShard, Look, save_frames_index, write_frame_shard
 from datasets.manifest import write_manifest
 from datasets.trajectories import FILE, Trajectories, save_trajectories
 

@@ -29,26 +29,26 @@ class Bandit:
 
 def _behaviour(**changes: float) -> Behaviour:
     settings = {
-        "imagine": 4, "imagine_last": 8, "discount": 0.8, "lambda_": 0.95, "entropy": 0.0, "learning_rate": 0.01, "clip": 100.0,
+        "imagine": 4, "imagine_last": 8, "discount": 0.8, "lambda_": 0.95, "entropy": 0.0, "learning_rate": 0.02, "clip": 100.0,
         "units": 16, "layers": 1, "slow_rate": 0.1,
     }  # fmt: skip
     torch.manual_seed(0)
     return Behaviour(BehaviourConfig(**settings | changes), 1, torch.tensor([-2.0]), torch.tensor([2.0]))
 
 
-def _states(batch: int = 16, length: int = 8) -> State:
+def _states(batch: int = 4, length: int = 8) -> State:
     return State(torch.zeros(batch, length, 1), torch.zeros(batch, length, 1, 1))
 
 
 def _train(behaviour: Behaviour, updates: int) -> None:
-    optimiser, terminal = behaviour.make_optimiser(), torch.zeros(16, 8, dtype=torch.bool)
+    optimiser, terminal = behaviour.make_optimiser(), torch.zeros(4, 8, dtype=torch.bool)
     for _ in range(updates):
         behaviour.step(optimiser, behaviour.loss(Bandit(), _states(), terminal))
 
 
 def test_the_policy_finds_the_best_action_and_the_critic_its_value():
     behaviour = _behaviour()
-    _train(behaviour, 400)
+    _train(behaviour, 300)
     feature = torch.full((1, 1), TARGET)
     policy = behaviour.actor(feature)
     assert behaviour.actor.to_task(policy.mode).item() == pytest.approx(TARGET, abs=0.1)
@@ -60,13 +60,16 @@ def test_the_policy_finds_the_best_action_and_the_critic_its_value():
 def test_the_entropy_bonus_keeps_the_policy_wide():
     narrow, wide = _behaviour(), _behaviour(entropy=3.0)
     for behaviour in (narrow, wide):
-        _train(behaviour, 150)
-    assert wide.actor(torch.zeros(1, 1)).std > 2 * narrow.actor(torch.zeros(1, 1)).std
+        _train(behaviour, 200)
+    feature = torch.full((1, 1), TARGET)
+    assert narrow.actor(feature).std < 0.4 < 0.8 < wide.actor(feature).std
 
 
 def test_the_actors_gradient_is_that_of_the_expected_return():
     """One step from one state: E[r] = 1 - (2 m - TARGET)^2 - (2 s)^2, so its gradient is known in closed form."""
     behaviour = _behaviour(imagine=1, discount=1e-6)
+    with torch.no_grad():
+        behaviour.actor.network[-1].bias[1] = -4.0  # a deviation of 0.2: actions are not clipped
     states, terminal = _states(4096), torch.zeros(4096, 8, dtype=torch.bool)
     parameters = list(behaviour.actor.parameters())
     estimated = torch.autograd.grad(behaviour.loss(Bandit(), states, terminal).actor, parameters)
@@ -78,7 +81,7 @@ def test_the_actors_gradient_is_that_of_the_expected_return():
 
 
 def test_terminal_states_teach_nothing():
-    losses = _behaviour(entropy=1.0).loss(Bandit(), _states(), torch.ones(16, 8, dtype=torch.bool))
+    losses = _behaviour(entropy=1.0).loss(Bandit(), _states(), torch.ones(4, 8, dtype=torch.bool))
     assert losses.actor == 0 and losses.critic == 0
 
 
@@ -98,9 +101,7 @@ def test_policies_stay_within_their_bounds_and_agree_with_torch():
     torch.testing.assert_close(policy.entropy(), expected)
 
 
-def test_actions_are_clipped_to_the_tasks_units_without_losing_their_gradient():
+def test_actions_are_clipped_and_in_the_tasks_units():
     actor = Actor(3, torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 10.0]), units=8, layers=1)
-    action = torch.tensor([[-3.0, 0.0], [0.5, 3.0]], requires_grad=True)
-    task = actor.to_task(action)
+    task = actor.to_task(torch.tensor([[-3.0, 0.0], [0.5, 3.0]]))
     torch.testing.assert_close(task, torch.tensor([[-1.0, 5.0], [0.5, 10.0]]))
-    torch.testing.assert_close(torch.autograd.grad(task.sum(), action)[0], torch.tensor([[1.0, 5.0], [1.0, 5.0]]))

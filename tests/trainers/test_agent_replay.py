@@ -88,5 +88,5 @@ def test_damaged_episodes_are_named(tmp_path: Path, damage: str):
     if damage != "missing":
         save_episodes(path, [_episode(50, 1.0)])
         path.write_bytes(path.read_bytes()[:300] if damage == "truncated" else b"not an archive")
-    with pytest.raises(DataError, match="round.npz is missing or damaged"):
+    with pytest.raises(DataError, match=r"round\.npz is missing or damaged"):
         load_episodes(path)

@@ -57,6 +57,5 @@ class Actor(nn.Module):
         return Policy(torch.tanh(mean), (MAX_STD - MIN_STD) * torch.sigmoid(std + 2) + MIN_STD)
 
     def to_task(self, action: Tensor) -> Tensor:
-        """Unit-box actions [..., A], clipped, in the task's units; the gradient passes as if nothing were clipped."""
-        clipped = action + (action.clamp(-1, 1) - action).detach()
-        return self.low + (clipped + 1) / 2 * (self.high - self.low)
+        """Unit-box actions [..., A], clipped, in the task's units."""
+        return self.low + (action.clamp(-1, 1) + 1) / 2 * (self.high - self.low)

@@ -48,7 +48,7 @@ def load_episodes(path: Path) -> list[Episode]:
         DataError: the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             count = 1 + max(int(name.split("/")[0]) for name in file.files)
             return [Episode(*(file[f"{i}/{name}"] for name in Episode._fields)) for i in range(count)]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -52,17 +52,6 @@ class NormSilu(nn.Module):
         return F.silu(F.rms_norm(x, (x.shape[-1],), self.scale, EPS))
 
 
-class ConvNormSilu(nn.Module):
-    """SiLU of RMSNorm over the channels of [N, C, H, W]."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(channels, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.silu(x * torch.rsqrt(x.square().mean(1, keepdim=True) + EPS) * self.scale)
-
-
 def mlp(inputs: int, units: int, layers: int, outputs: int, scale: float = 1.0) -> nn.Sequential:
     """`layers` x (linear, RMSNorm, SiLU), then a linear map whose initial weights are scaled by `scale`."""
     parts: list[nn.Module] = []

@@ -1,67 +1,76 @@
-"""Small convolutional encoder and decoder of frames, sized for a CPU (`scratch`)."""
+"""Small convolutional encoder and decoder of frames, sized for a CPU (`scratch`).
+
+Images are kept channels last; wherever a convolution's stride equals its kernel it is written as one matrix product.
+"""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainers.worldmodel.layers import ConvNormSilu, NormSilu, init_, linear
+from trainers.worldmodel.layers import NormSilu, init_, linear
 
 CHANNELS = (24, 48, 64)
-RECONSTRUCTED = 16  # side of the reconstructed image
-
-
-def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
-    layer = nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel - stride) // 2, bias=False)
-    init_(layer.weight, inputs * kernel * kernel)
-    return layer
-
-
-def _deconv(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    layer = nn.ConvTranspose2d(inputs, outputs, 4, 2, padding=1)
-    init_(layer.weight, inputs * 4)  # each output pixel reads 2 x 2 inputs
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer
+PATCH = 4  # stride of the first layer
+STRIDE = 4 * PATCH  # of the whole encoder
+SIDE = 16  # of the reconstructed image
 
 
 class FrameEncoder(nn.Module):
-    """uint8 frames [..., H, W, 3] -> float [..., dim]; strides 4, 2, 2."""
+    """Standardised frames [..., H, W, 3] -> float [..., dim]: 4 x 4 patches, then two 3 x 3 convolutions of stride 2."""
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
         a, b, c = CHANNELS
-        self.layers = nn.Sequential(
-            *(_conv(3, a, 4, 4), ConvNormSilu(a)),
-            *(_conv(a, b, 4, 2), ConvNormSilu(b)),
-            *(_conv(b, c, 4, 2), ConvNormSilu(c)),
-            nn.Flatten(),
-        )
-        self.dim = c * (height // 16) * (width // 16)
+        self.patch, self.patch_norm = linear(PATCH * PATCH * 3, a, bias=False), NormSilu(a)
+        self.middle, self.middle_norm = _Conv(a, b), NormSilu(b)
+        self.last, self.last_norm = _Conv(b, c), NormSilu(c)
+        self.dim = c * (height // STRIDE) * (width // STRIDE)
 
     def forward(self, frames: Tensor) -> Tensor:
-        x = normalised(frames).flatten(0, -4)  # (N, 3, H, W)
-        return self.layers(x).unflatten(0, frames.shape[:-3])
+        x = self.patch_norm(self.patch(patches(frames.flatten(0, -4))))  # (N, H / 4, W / 4, a)
+        x = self.last_norm(self.last(self.middle_norm(self.middle(x))))  # (N, H / 16, W / 16, c)
+        return x.flatten(1).unflatten(0, frames.shape[:-3])
 
 
 class FrameDecoder(nn.Module):
-    """Features [N, F] -> frames [N, 3, 16, 16] of values around [-0.5, 0.5]."""
+    """Features [N, F] -> standardised frames [N, 16, 16, 3]; each step turns a pixel into 2 x 2."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
         _, b, c = CHANNELS
-        side = RECONSTRUCTED // 4
-        self.layers = nn.Sequential(
-            linear(inputs, c * side * side, bias=False), NormSilu(c * side * side), nn.Unflatten(1, (c, side, side)),
-            _deconv(c, b // 2), ConvNormSilu(b // 2), _deconv(b // 2, 3),
-        )  # fmt: skip
+        self._shape = (SIDE // 4, SIDE // 4, c)
+        size = SIDE * SIDE // 16 * c
+        self.spread, self.spread_norm = linear(inputs, size, bias=False), NormSilu(size)
+        self.middle, self.middle_norm = linear(c, 4 * b, bias=False), NormSilu(b)
+        self.last = linear(b, 4 * 3)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.layers(features)
+        x = self.spread_norm(self.spread(features)).unflatten(1, self._shape)
+        return _doubled(self.last(self.middle_norm(_doubled(self.middle(x)))))
 
 
-def normalised(frames: Tensor) -> Tensor:
-    """uint8 [..., H, W, 3] -> float [..., 3, H, W] in [-0.5, 0.5]."""
-    return frames.movedim(-1, -3).float() / 255 - 0.5
+class _Conv(nn.Module):
+    """3 x 3 convolution of stride 2 without bias: [N, H, W, i] -> [N, H / 2, W / 2, o]."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, 2, padding=1, bias=False)
+        init_(self.conv.weight, 9 * inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-def reconstruction_target(frames: Tensor) -> Tensor:
-    """uint8 [N, H, W, 3] -> float [N, 3, 16, 16], area means in [-0.5, 0.5]."""
-    return F.adaptive_avg_pool2d(normalised(frames), RECONSTRUCTED)
+def patches(frames: Tensor, size: int = PATCH) -> Tensor:
+    """[N, H, W, C] -> [N, H / size, W / size, size * size * C]; sides must be multiples of `size`."""
+    x = frames.unflatten(2, (-1, size)).unflatten(1, (-1, size))  # (N, H / s, s, W / s, s, C)
+    return x.transpose(2, 3).flatten(3)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    """[N, H, W, 4 C] -> [N, 2 H, 2 W, C], the inverse of `patches` of size 2."""
+    return x.unflatten(3, (2, 2, -1)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+
+def shrunk(frames: Tensor) -> Tensor:
+    """Float frames [N, H, W, 3] -> area means [N, 16, 16, 3]."""
+    return F.adaptive_avg_pool2d(frames.permute(0, 3, 1, 2), SIDE).permute(0, 2, 3, 1)
