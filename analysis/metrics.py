@@ -21,9 +21,9 @@ def metrics(results: Results, expert_return: Mapping[str, float]) -> dict[str, A
 
     Returns:
         `selected` (with its name, `encoder`) and `encoders.NAME`: filtering_r2, open_loop_r2 (at the longest horizon predicted
-        from every start), filtering_mae, open_loop_mae, mae_ratio.AXIS (filtering MAE under the strongest shift / under the default look) and,
-        where it was fine-tuned, online.{first,last,offline_only}; `baselines.NAME`: the errors of guesses that need no model;
-        `expert_return`. Rounded to 6 digits after the point; undefined values are null.
+        from every start), filtering_mae, open_loop_mae, mae_ratio.AXIS (filtering MAE under the strongest shift / under the
+        default look) and, where it was fine-tuned, online.{first,last,offline_only}; `baselines.NAME`: the errors of guesses
+        that need no model; `expert_return`. Rounded to 6 digits after the point; undefined values are null.
     """
     own = {
         encoder: _errors(results, encoder) | _ratios(results, encoder) | _online(results, encoder) for encoder in results.encoders

@@ -13,6 +13,7 @@ from datasets.manifest import digest, verify
 from pipeline.log import log, track
 from pipeline.params import Params, canonical, load_params
 from pipeline.stage import run
+from pipeline.train import CODE as TRAIN_CODE
 from pipeline.train import LEARNING, MODEL, Identity
 from pipeline.work import code_digest, open_work
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from datasets.trajectories import Trajectories
     from trainers.evaluate import Latents, Predictions
 
-CODE = ("pipeline/evaluate.py", "trainers/evaluate.py", "trainers/data.py")
+CODE = ("pipeline/evaluate.py", "trainers/evaluate.py", *TRAIN_CODE)
 
 
 def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.manifest import digest
+from pipeline import train
 from pipeline.log import log, track
 from pipeline.params import Params, canonical, load_params
 from pipeline.stage import run
-from pipeline.train import MODEL
 from pipeline.work import code_digest, open_work
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 AGENT = (
     "__init__", "actor", "behaviour", "critic", "episodes", "imagination", "normaliser", "online", "play", "replay", "returns",
 )  # fmt: skip
-CODE = ("pipeline/finetune.py", "pipeline/observe.py", *(f"trainers/agent/{name}.py" for name in AGENT))
+CODE = (
+    "pipeline/finetune.py", "pipeline/observe.py", "pipeline/sim/env.py", "pipeline/sim/tasks.py",
+    *(f"trainers/agent/{name}.py" for name in AGENT), *train.CODE,
+)  # fmt: skip
 IDENTITY = {
     "algorithm": str, "encoder": str, "task": str, "seed": int, "init": str, "preset": str, "variant": str, "axis": str,
     "severity": float, "split": str,
@@ -110,7 +113,7 @@ def run_arm(arm: Arm) -> None:
         "algorithm": arm.algorithm,
         "seed": seed,
     }
-    model = load_world_model(models / f"seed-{seed}" / MODEL, device, **identity).model
+    model = load_world_model(models / f"seed-{seed}" / train.MODEL, device, **identity).model
     encoder = open_observation_encoder(p, arm.encoder, arm.task, tuple(rows.observation.shape[1:]), str(embeddings.values.dtype))
     envs = _open_environments(p, arm.task, encoder)
     torch.manual_seed(seed)

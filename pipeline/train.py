@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainers.offline import Point
 
 CODE = (
-    "pipeline/train.py", "trainers/algorithms.py", "trainers/data.py", "trainers/offline.py", "datasets/windows.py",
+    "pipeline/train.py", *(f"trainers/{n}.py" for n in ("algorithms", "checkpoint", "data", "offline")), "datasets/windows.py",
     *(f"trainers/worldmodel/{n}.py" for n in ("config", "layers", "losses", "model", "observation", "rssm", "types", "vision")),
 )  # fmt: skip
 Identity = dict[str, str | int]

@@ -37,7 +37,7 @@ class Filtered:
 
     Attributes:
         states: State [B, L, ...].
-        action, reward: float [B, L, ...], zeros in the padding.
+        action, reward: float [B, L, ...]; like the states, an episode's last row repeated as padding.
         lengths: int64 [B].
         episodes: index in the trajectory file, one per row of the batch.
     """

@@ -36,6 +36,10 @@ class Settings:
     checkpoint_every: int
     warmup: int = 50
 
+    def rate(self, update: int) -> float:
+        """The learning rate of one update, counted from 1."""
+        return self.learning_rate * min(1.0, update / self.warmup)
+
 
 @dataclass(frozen=True)
 class Point:
@@ -92,7 +96,7 @@ class OfflineTrainer:
     def _step(self, update: int) -> None:
         rows = torch.from_numpy(self._sampler.next()).to(self._device)
         for group in self._optimiser.param_groups:
-            group["lr"] = self._settings.learning_rate * min(1.0, update / self._settings.warmup)
+            group["lr"] = self._settings.rate(update)
         loss, _, metrics = self.model.loss(self._rows.windows(rows))
         self._optimiser.zero_grad()
         loss.backward()

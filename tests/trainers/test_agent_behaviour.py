@@ -47,18 +47,18 @@ def _train(behaviour: Behaviour, updates: int) -> None:
 
 
 def test_the_policy_finds_the_best_action_and_the_critic_its_value():
-    behaviour = _behaviour()
-    _train(behaviour, 800)
+    behaviour = _behaviour(imagine=10)
+    _train(behaviour, 600)
     feature = torch.full((1, 1), TARGET)
     policy = behaviour.actor(feature)
-    assert behaviour.actor.to_task(policy.mode).item() == pytest.approx(TARGET, abs=0.1)
+    assert behaviour.actor.to_task(policy.mode).item() == pytest.approx(TARGET, abs=0.15)
     assert policy.std.item() < 0.2  # noise costs reward here
     noise = (2 * policy.std.item()) ** 2  # actions span [-2, 2], the unit box [-1, 1]
     assert behaviour.critic(feature).mean.item() == pytest.approx((1 - noise) / (1 - 0.8), rel=0.1)
 
 
 def test_the_entropy_bonus_keeps_the_policy_wide():
-    narrow, wide = _behaviour(), _behaviour(entropy=3.0)
+    narrow, wide = _behaviour(imagine=2), _behaviour(imagine=2, entropy=3.0)
     for behaviour in (narrow, wide):
         _train(behaviour, 600)
     feature = torch.full((1, 1), TARGET)

@@ -123,7 +123,7 @@ def test_rows_that_do_not_belong_together_are_refused():
     every = DATA.episodes(validation=True) + DATA.episodes(validation=False)
     with pytest.raises(DataError, match="rows encoded, the trajectories have"):
         load_rows(DATA, _embeddings(DATA.observation[:-1]), every)
-    with pytest.raises(DataError, match="row 100 of .* has no embedding"):
+    with pytest.raises(DataError, match=r"row 100 of .* has no embedding"):
         load_rows(DATA, _embeddings(DATA.observation, rows=100), every)
     values = DATA.observation.copy()
     values[7, 2] = np.inf

@@ -1,8 +1,8 @@
 """Actor and critic, learned from imagined trajectories alone (DreamerV3, arXiv 2301.04104 v2, section "Actor critic").
 
 One departure from it: the actor's gradient is taken through the model's dynamics, as DreamerV2 did for continuous control
-(arXiv 2010.02193, equation 6 with rho = 0), instead of by REINFORCE. Within a few hundred updates it learned more: see
-docs/negative-results.md.
+(arXiv 2010.02193, equation 6 with rho = 0), instead of by REINFORCE. Within a few hundred updates it learns more: from the
+same model, on cartpole_swingup, it ended at 487 and REINFORCE at 406 (862 updates, one seed, all else equal).
 """
 
 import copy
