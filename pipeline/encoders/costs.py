@@ -1,0 +1,1 @@
+COSTS: dict[str, tuple[float, float]] = {}
