@@ -51,8 +51,9 @@ class Preprocess:
     Attributes:
         resize: pixels: of the shorter side, or of both sides where `square`.
         crop: side of the centre crop, None for none.
-        backend: what resamples: Pillow on the uint8 image ("pil"), torch on the uint8 tensor ("uint8"), or torch on the
-            float tensor in [0, 1], with or without antialiasing ("float", "float-aliased").
+        backend: what resamples: Pillow on the uint8 image ("pil"); torch's kernel for uint8 tensors ("uint8", torchvision's v2
+            transforms); torch's for floats, rounded to whole pixel values ("rounded", torchvision's first transforms on uint8 tensors);
+            or torch on the float tensor in [0, 1], with or without antialiasing ("float", "float-aliased").
         mean, std: per channel, of pixels in [0, 1].
     """
 
@@ -60,7 +61,7 @@ class Preprocess:
     crop: int | None = None
     square: bool = False
     filter: Literal["bicubic", "bilinear"] = "bicubic"
-    backend: Literal["pil", "uint8", "float", "float-aliased"] = "pil"
+    backend: Literal["pil", "uint8", "rounded", "float", "float-aliased"] = "pil"
     mean: tuple[float, float, float] = IMAGENET[0]
     std: tuple[float, float, float] = IMAGENET[1]
 

@@ -72,7 +72,7 @@ def _resampled(frames: Tensor, how: Preprocess) -> Tensor:
         frames = _to_float(frames)
     if not same:
         antialias = how.backend != "float-aliased"
-        if frames.dtype == torch.uint8 and frames.device.type != "cpu":
+        if how.backend == "rounded" or (not as_float and frames.device.type != "cpu"):
             frames = F.interpolate(frames.float(), (height, width), mode=how.filter, antialias=True).round_().clamp_(0, 255)
         else:
             frames = F.interpolate(frames, (height, width), mode=how.filter, antialias=antialias)

@@ -29,7 +29,7 @@ ENTRIES = (
     Entry(
         EncoderInfo("voltron_vcond_s", 384, "ViT-S/16", "language-conditioned masked pixels", "Something-Something-v2", 220_847,
                     language=True, licence="MIT", made_here=False, grid=(14, 14, 384)),
-        Preprocess(resize=224, crop=224, filter="bilinear", backend="uint8"),
+        Preprocess(resize=224, crop=224, filter="bilinear", backend="rounded"),
         Source("v-cond.pt", "the ids in voltron/models/materialize.py of GitHub siddk/voltron-robotics"),
         _network, _keys, ("families/voltron.py", "keys.py", "networks/voltron.py"),
     ),

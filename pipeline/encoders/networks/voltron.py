@@ -92,7 +92,9 @@ class _Parts(nn.Module):
         self.encoder_norm = _RMSNorm(dim)
         self.lang2encoder = nn.Linear(768, dim)
         self.img_token, self.lang_token = nn.Parameter(torch.zeros(1, 1, dim)), nn.Parameter(torch.zeros(1, 1, dim))
-        self.lm: Any = DistilBertModel(DistilBertConfig()).eval()
+        config = DistilBertConfig()
+        config._attn_implementation = "eager"
+        self.lm: Any = DistilBertModel(config).eval()
 
 
 class Voltron(Network):
