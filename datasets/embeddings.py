@@ -1,8 +1,8 @@
 """Embeddings: one Zarr v3 group per (task, encoder, look), row for row the trajectory file.
 
 Folder `data/embeddings/TASK/ENCODER/`: `LOOK.zarr` groups and `manifest.json`. Array `embedding` is [T, ...], sharded along
-time, vectors uncompressed (raw frames by zstd), every chunk with a crc32c; rows without frames hold NaN (0 for uint8). The group's attributes say what
-made it and which rows are filled. Any Zarr reader can read it.
+time, vectors uncompressed (raw frames by zstd), every chunk with a crc32c; rows without frames hold NaN (0 for uint8). The
+group's attributes say what made it and which rows are filled. Any Zarr reader can read it.
 """
 
 from dataclasses import dataclass

@@ -20,6 +20,7 @@ from datasets.manifest import digest_of, read_manifest, write_json
 
 LOOKS = "looks.json"
 DEFAULT = "default"
+_END = bytes(2 * tarfile.BLOCKSIZE)  # what ends a tar
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,7 @@ def write_frame_shard(path: Path, frames: Iterable[tuple[int, int, NDArray[np.ui
     temporary.replace(path)
 
 
-def read_frame_shard(
-    path: Path, keep: Callable[[int, int], bool] | None = None
-) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+def read_frame_shard(path: Path, keep: Callable[[int, int], bool] | None = None) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
     """Decode one tar in order: (episode, t, uint8 [H, W, 3]); frames for which `keep(episode, t)` is false are skipped undecoded.
 
     Raises:
@@ -155,6 +154,10 @@ def read_frame_shard(
                 if data is None:
                     raise ValueError(f"{member.name} is not a file")
                 yield episode, t, np.asarray(Image.open(io.BytesIO(data.read())).convert("RGB"))
+            file = tar.fileobj
+            file.seek(tar.offset)
+            if file.read(len(_END)) != _END:  # tarfile takes a damaged header, or a cut between two members, for the end
+                raise ValueError(f"a member that is no frame, or a cut, at byte {tar.offset}")
     except (tarfile.TarError, OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{path} is truncated or damaged ({error}); remove it and run render again") from None
 

@@ -64,10 +64,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DataError(f"{folder} is missing; `dvc repro` (or `dvc checkout`) makes it")
     try:
         manifest = json.loads(path.read_text())
-        manifest["files"], manifest["meta"]
+        dict(manifest["meta"])
+        for entry in manifest["files"].values():
+            int(entry["bytes"]), str(entry["sha256"])
     except FileNotFoundError:
         raise DataError(f"{folder} has no {NAME}, so it is not a finished output; run its stage again") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{path} is damaged; remove {folder} and run its stage again") from None
     return manifest
 

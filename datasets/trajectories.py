@@ -103,7 +103,10 @@ def load_trajectories(folder: Path) -> Trajectories:
     for name in _ROW_ARRAYS:
         if len(arrays[name]) != rows:
             raise DataError(f"{path}: {name} has {len(arrays[name])} rows, reward has {rows}")
-    if not episodes or ends[-1] != rows or (np.diff(ends, prepend=0) <= 0).any() or len(quality) != episodes:
+    for name, values in (("quality", quality), ("seed", arrays["seed"]), ("validation", arrays["validation"])):
+        if len(values) != episodes:
+            raise DataError(f"{path}: {name} has {len(values)} entries for {episodes} episodes")
+    if not episodes or ends[-1] != rows or (np.diff(ends, prepend=0) <= 0).any():
         raise DataError(f"{path}: episode_ends do not cover the {rows} rows")
     return Trajectories(task=task, quality=quality, model=model, meta=meta, **arrays)
 

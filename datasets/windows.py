@@ -15,11 +15,12 @@ def window_starts(data: Trajectories, length: int, validation: bool = False) -> 
     Raises:
         DataError: no episode is that long.
     """
-    starts = [np.arange(rows.start, rows.stop - length + 1) for rows in map(data.rows_of, data.episodes(validation))]
+    episodes = [data.rows_of(episode) for episode in data.episodes(validation)]
+    starts = [np.arange(rows.start, rows.stop - length + 1) for rows in episodes]
     joined = np.concatenate([s for s in starts if len(s)] or [np.zeros(0)]).astype(np.int64)
     if not len(joined):
-        longest = int(np.diff(data.episode_ends, prepend=0).max())
-        raise DataError(f"{data.task}: no window of {length} steps fits; the longest episode has {longest}")
+        kind, longest = "validation" if validation else "training", max((r.stop - r.start for r in episodes), default=0)
+        raise DataError(f"{data.task}: no window of {length} steps fits; the longest {kind} episode has {longest}")
     return joined
 
 

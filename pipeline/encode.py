@@ -15,7 +15,13 @@ from pipeline.params import Params, canonical, load_params
 from pipeline.stage import run
 from pipeline.work import code_digest, open_work
 
-CODE = ("pipeline/encode.py", "pipeline/encoding.py", "pipeline/encoders/base.py", "pipeline/encoders/cnn.py", "datasets/embeddings.py")
+CODE = (
+    "pipeline/encode.py",
+    "pipeline/encoding.py",
+    "pipeline/encoders/base.py",
+    "pipeline/encoders/cnn.py",
+    "datasets/embeddings.py",
+)
 
 
 def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
@@ -52,7 +58,13 @@ def _encode(p: Params, encoder: str, task: str, result: Path) -> None:
             "frames_digest": frames_digest(folder, frames.look.variant),
         }  # fmt: skip
         writer = EmbeddingWriter(
-            result / f"{frames.look.variant}.zarr", len(data.reward), source.shape, source.dtype, p.encode.chunk, p.encode.shard, attributes
+            result / f"{frames.look.variant}.zarr",
+            len(data.reward),
+            source.shape,
+            source.dtype,
+            p.encode.chunk,
+            p.encode.shard,
+            attributes,
         )
         for shard in np.unique(rows // p.encode.shard).tolist():
             within = rows[rows // p.encode.shard == shard]

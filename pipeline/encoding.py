@@ -103,7 +103,7 @@ class _FromEncoder:
         self._frames = _FromFrames(folder, data, p.encode.batch)
         self._batch = p.encode.batch
         self.shape: tuple[int, ...] = (self._encoder.dim,)
-        self.dtype = p.encode.dtype
+        self.dtype: str = p.encode.dtype
         self.attributes = {
             "weights_sha256": sha256, "layer": self._encoder.layer, "pooling": self._encoder.pooling,
             "preprocessing": self._encoder.preprocessing, "device": p.compute.device, "batch": p.encode.batch,

@@ -45,6 +45,8 @@ class Sac(_Section):
     hidden: Positive
     batch: Positive
     learning_rate: PositiveFloat
+    discount: Annotated[float, Field(gt=0, lt=1)]
+    gradient_steps: Positive
     learning_starts: Count
     checkpoint_every: Positive
 
@@ -179,6 +181,7 @@ class Finetune(_Section):
     length: Annotated[int, Field(ge=2)]
     offline_fraction: Fraction
     imagine: Positive
+    imagine_last: Positive
     learning_rate: PositiveFloat
     world_model_learning_rate: PositiveFloat
     entropy: Annotated[float, Field(ge=0)]
@@ -231,7 +234,7 @@ class Params(_Section):
         for task in self.tasks:
             _known("tasks", task, list(TASKS), "task")
         for key, values in (("tasks", self.tasks), ("algorithms", self.algorithms), ("train.seeds", self.train.seeds)):
-            if len(set(values)) != len(values):  # type: ignore[arg-type]
+            if len(set(values)) != len(values):
                 raise ValueError(f"{key}: {values} repeats a value")
         return self
 
@@ -290,9 +293,11 @@ def load_params(path: Path | str = "params.yaml") -> Params:
         UserError: the file is missing, is not YAML, or holds a wrong key, type or value.
     """
     try:
-        values = YAML(typ="safe").load(Path(path).read_text())
+        values = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's root, or make one with `make preset NAME=embedded`") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable as text: {error}") from None
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

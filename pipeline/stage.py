@@ -1,9 +1,10 @@
 """How every stage is run from the command line: options from the function's signature, one line for a user's mistake."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -18,17 +19,22 @@ def run(main: Callable[..., Any]) -> None:
     """
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")  # numpy's pools; torch's threads are `compute.threads`
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    hints = get_type_hints(main)
+    main.__annotations__ = {name: Annotated[hint, typer.Option()] for name, hint in hints.items() if name != "return"}
+    module = sys.modules[main.__module__].__doc__ or ""
+    unwrapped = "\n\n".join(f"\b\n{paragraph}" for paragraph in module.strip().split("\n\n"))  # click's mark for "as it is"
+    app.command(help=unwrapped)(main)
     try:
         app(standalone_mode=False)
     except UserError as error:
         log(f"error: {error}")
         sys.exit(1)
     except OSError as error:
-        if error.errno != 28:
+        if error.errno != errno.ENOSPC:
             raise
-        log(f"error: no space left on the disk while writing {error.filename or 'a file'}; free some and run the same command again")
+        file = error.filename or "a file"
+        log(f"error: no space left on the disk while writing {file}; free some and run the same command again")
         sys.exit(1)
     except typer.Abort:
         sys.exit(130)

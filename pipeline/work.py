@@ -6,6 +6,8 @@ locks keep a second writer out when DVC was killed and its child lives on: one f
 """
 
 import configparser
+import errno
+import json
 import os
 import shutil
 import time
@@ -27,7 +29,7 @@ def store() -> Path:
     if chosen := os.environ.get("ENCORE_STORE"):
         return Path(chosen).resolve()
     for name in ("config.local", "config"):
-        config = configparser.ConfigParser()
+        config = configparser.ConfigParser(interpolation=None)
         config.read(Path(".dvc") / name)
         if folder := config.get("cache", "dir", fallback=None):
             return ((Path(".dvc") / folder).resolve()).parent / "encore"
@@ -59,7 +61,7 @@ def _held(path: Path, what: str) -> Iterator[bool]:
     except Timeout:
         waited = True
         log(f"waiting: another process (a child that outlived its `dvc repro`?) is writing {what}")
-        lock.acquire()
+        lock.acquire(poll_interval=0.5)
     try:
         yield waited
     finally:
@@ -73,7 +75,12 @@ def _publish(result: Path, out: Path) -> None:
     old = out.with_name(f".{out.name}.old")
     for leftover in (staged, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    shutil.move(result, staged)
+    try:
+        os.rename(result, staged)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copytree(result, staged)  # the original stays whole until the copy is in place
     if out.exists():
         os.replace(out, old)
     os.replace(staged, out)
@@ -121,7 +128,10 @@ def open_work(stage: str, out: Path, key: Mapping[str, Any]) -> Iterator[Work | 
         _publish(result, out)
         write_json(published, {"out": str(out)})
         _record_cost(stage, out, name, time.time() - start, time.process_time() - cpu)
-        shutil.rmtree(folder, ignore_errors=True)
+        done = folder.with_name(name + ".done")  # a kill while it is being deleted must not leave half of it to resume from
+        shutil.rmtree(done, ignore_errors=True)
+        os.replace(folder, done)
+        shutil.rmtree(done)
 
 
 def _key_of(out: Path) -> str | None:
@@ -142,3 +152,22 @@ def _record_cost(stage: str, out: Path, key: str, wall_s: float, cpu_s: float) -
     folder = store() / "costs"
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / f"{digest_of(str(out))[:24]}.json", row)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, renamed to it when the block ends well: for outputs that are single files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    yield temporary
+    os.replace(temporary, path)
+
+
+def costs() -> list[dict[str, Any]]:
+    """What the stages took whose outputs lie in this project now, sorted by output (another run's notes are left out)."""
+    rows = []
+    for note in sorted((store() / "costs").glob("*.json")):
+        row = json.loads(note.read_text())
+        if _key_of(Path(row["out"])) == row["key"]:
+            rows.append(row)
+    return sorted(rows, key=lambda row: row["out"])

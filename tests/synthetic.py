@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from datasets.frames import FrameSet, FrameShard, Frames, Look, save_frames_index, write_frame_shard
+from datasets.frames import Frames, FrameSet, FrameShard, Look, save_frames_index, write_frame_shard
 from datasets.manifest import write_manifest
 from datasets.trajectories import FILE, Trajectories, save_trajectories
 
@@ -15,7 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TASK = "cartpole_swingup"
 
 
-def make_trajectories(episodes: int = 6, length: int = 21, validation: int = 2, observation: int = 5, seed: int = 0) -> Trajectories:
+def make_trajectories(
+    episodes: int = 6, length: int = 21, validation: int = 2, observation: int = 5, seed: int = 0
+) -> Trajectories:
     """Smooth random walks whose reward is a function of the observation."""
     rng = np.random.default_rng(seed)
     rows = episodes * length

@@ -15,7 +15,15 @@ Track = Callable[[range], Iterator[int]]
 
 
 def train_autoencoder(
-    frames: NDArray[np.uint8], dim: int, updates: int, batch: int, learning_rate: float, seed: int, device: str, folder: Path, track: Track
+    frames: NDArray[np.uint8],
+    dim: int,
+    updates: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    device: str,
+    folder: Path,
+    track: Track,
 ) -> tuple[ConvEncoder, list[float]]:
     """Fit encoder and decoder by Adam with a one-cycle learning rate.
 
@@ -65,7 +73,9 @@ def train_autoencoder(
             done = torch.stack(losses)
             if not torch.isfinite(done).all():
                 first = int((~torch.isfinite(done)).nonzero()[0])
-                raise UserError(f"autoencoder: loss is {float(done[first])} at update {first}; lower pretrain.autoencoder.learning_rate")
+                raise UserError(
+                    f"autoencoder: loss is {float(done[first])} at update {first}; lower pretrain.autoencoder.learning_rate"
+                )
             temporary = path.with_name(path.name + ".tmp")
             torch.save(
                 {

@@ -29,7 +29,9 @@ def read_checkpoint(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is not one of its own
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path}: not a readable torch checkpoint (truncated, another format, or holding code): {reason}") from None
+        raise UserError(
+            f"{path}: not a readable torch checkpoint (truncated, another format, or holding code): {reason}"
+        ) from None
 
 
 def load_weights(path: Path, name: str) -> tuple[dict[str, int], dict[str, torch.Tensor]]:

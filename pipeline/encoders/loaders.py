@@ -67,5 +67,7 @@ def load(name: str, weights: Path | None, device: str) -> Encoder:
     loader = _MADE_HERE.get(canonical(name))
     if loader is None:
         near = difflib.get_close_matches(name, selectable_names(), n=1)
-        raise UserError(f"unknown encoder {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(selectable_names())}"))
+        raise UserError(
+            f"unknown encoder {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(selectable_names())}")
+        )
     return loader(canonical(name), weights, device)

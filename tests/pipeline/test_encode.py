@@ -94,7 +94,7 @@ def test_a_local_weights_file_is_resolved_not_copied(project: Path):
     shards = {name: entry for name, entry in read_manifest(folder)["files"].items() if "/c/" in name}
     assert shards and before
     elsewhere.write_bytes(b"other")
-    with pytest.raises(UserError, match="mine.pt"):
+    with pytest.raises(UserError, match=r"mine\.pt"):
         encode.main("autoencoder", TASK)
 
 
@@ -102,12 +102,12 @@ def test_a_truncated_tar_stops_encode_with_its_name_and_leaves_no_output(project
     tar = Path("data/frames") / TASK / "default" / "000001.tar"
     tar.write_bytes(tar.read_bytes()[:5000])
     pretrain.main("random", TASK)
-    with pytest.raises(UserError, match="000001.tar is truncated"):
+    with pytest.raises(UserError, match=r"000001\.tar is truncated"):
         encode.main("random", TASK)
     assert not (Path("data/embeddings") / TASK / "random").exists()
 
 
 def test_a_missing_weights_file_is_named_before_any_work(project: Path):
     write_params(project, lambda v: (_small(v), v["weights"].update(autoencoder="nowhere.pt")))
-    with pytest.raises(UserError, match="weights.autoencoder: nowhere.pt does not exist"):
+    with pytest.raises(UserError, match=r"weights\.autoencoder: nowhere\.pt does not exist"):
         pretrain.main("autoencoder", TASK)

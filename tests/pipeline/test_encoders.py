@@ -56,7 +56,7 @@ def test_names_that_are_no_frozen_encoder_say_so(name: str):
 
 
 def test_autoencoder_without_weights_says_how_to_make_them():
-    with pytest.raises(UserError, match="pipeline.pretrain"):
+    with pytest.raises(UserError, match=r"pipeline\.pretrain"):
         load_encoder("autoencoder")
 
 

@@ -1,0 +1,75 @@
+"""The tables on disk: their columns, and how the parts of many stages become one table.
+
+Column by column, with examples: docs/tables.md.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from datasets.errors import DataError
+
+REWARD_ERROR: dict[str, pl.DataType] = {
+    "encoder": pl.String(), "algorithm": pl.String(), "seed": pl.Int64(), "preset": pl.String(), "task": pl.String(),
+    "variant": pl.String(), "axis": pl.String(), "severity": pl.Float64(), "split": pl.String(), "quality": pl.String(),
+    "episode": pl.Int32(), "t": pl.Int32(), "horizon": pl.Int32(), "reward": pl.Float32(), "reward_pred": pl.Float32(),
+}  # fmt: skip
+
+LEARNING: dict[str, pl.DataType] = {
+    "encoder": pl.String(), "task": pl.String(), "algorithm": pl.String(), "seed": pl.Int64(),
+    "update": pl.Int64(), "metric": pl.String(), "value": pl.Float64(),
+}  # fmt: skip
+
+ONLINE: dict[str, pl.DataType] = {
+    "algorithm": pl.String(), "encoder": pl.String(), "task": pl.String(), "seed": pl.Int64(), "init": pl.String(),
+    "arm": pl.String(), "preset": pl.String(), "variant": pl.String(), "axis": pl.String(), "severity": pl.Float64(),
+    "split": pl.String(), "env_steps": pl.Int64(), "return": pl.Float64(), "return_std": pl.Float64(), "episodes": pl.Int64(),
+}  # fmt: skip
+
+COSTS: dict[str, pl.DataType] = {
+    "stage": pl.String(), "out": pl.String(), "key": pl.String(), "wall_s": pl.Float64(), "cpu_s": pl.Float64(),
+    "finished": pl.String(), "host": pl.String(), "hardware": pl.String(),
+}  # fmt: skip
+
+
+def scan_parts(paths: Iterable[Path], columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    """One lazy table of all `paths`, in their order, with exactly `columns`.
+
+    Raises:
+        DataError: a file is missing or damaged, lacks a column, or holds one of a type that cannot become the expected one.
+    """
+    parts = []
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"{path} is missing; `dvc repro` makes it")
+        try:
+            found = pl.read_parquet_schema(path)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise DataError(f"{path} is not a readable Parquet file ({_first_line(error)}); run its stage again") from None
+        if missing := [name for name in columns if name not in found]:
+            raise DataError(f"{path} lacks the column {', '.join(missing)}; run its stage again")
+        for name, wanted in columns.items():
+            if wanted.is_numeric() != found[name].is_numeric():
+                raise DataError(f"{path}: column {name} is {found[name]}, {wanted} expected; run its stage again")
+        parts.append(pl.scan_parquet(path).select(pl.col(name).cast(wanted) for name, wanted in columns.items()))
+    if not parts:
+        raise DataError("no result tables to read; `dvc repro` makes them")
+    return pl.concat(parts, how="vertical")
+
+
+def write_table(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
+    """Write Parquet (zstd); the bytes depend on nothing but the rows and their order."""
+    if isinstance(table, pl.LazyFrame):
+        table.sink_parquet(path, compression="zstd", maintain_order=True)
+    else:
+        table.write_parquet(path, compression="zstd")
+
+
+def costs_table(notes: Iterable[Mapping[str, object]]) -> pl.DataFrame:
+    """What every stage took, from the notes that stages leave; the only table with times and host names."""
+    return pl.DataFrame([{name: note[name] for name in COSTS} for note in notes], schema=COSTS)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

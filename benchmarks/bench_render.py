@@ -1,0 +1,93 @@
+"""Rendering stored states to shards, all cores, against bare `physics.render` of one process x cores, same quality."""
+
+import statistics
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from benchmarks import Row
+
+TASK = "cartpole_swingup"
+REPEAT, EPISODE_STEPS = 4, 400
+ROWS = EPISODE_STEPS // REPEAT + 1
+SHARDS_PER_WORKER = {64: 6, 256: 2}  # of one episode each, per timed round
+PAIRS = 3
+
+
+def measure() -> list[Row]:
+    """Frames per second at 64 and 256 pixels, PNG and tar included; median of alternating pairs."""
+    from pipeline.parallel import process_pool, worker_count
+
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cores = worker_count(0)
+        # The bare process is made first, with Mesa's own defaults; the pool's workers render in one thread each.
+        with ProcessPoolExecutor(1, get_context("spawn")) as single:
+            single.submit(_record, folder, max(SHARDS_PER_WORKER.values()) * cores).result()
+            for size in SHARDS_PER_WORKER:
+                single.submit(bare_frames_per_second, size, 50).result()
+            with process_pool(0) as pool:
+                for size in SHARDS_PER_WORKER:
+                    rows.append(_measure_size(size, cores, folder, pool, single))
+    return rows
+
+
+def _measure_size(size: int, cores: int, folder: Path, pool: ProcessPoolExecutor, single: ProcessPoolExecutor) -> Row:
+    from datasets.frames import Look
+    from pipeline.parallel import map_shards
+    from pipeline.sim.replay import RenderJob, render_shard
+
+    look = Look("default", "default", 0.0, 0, "id")
+    shards = SHARDS_PER_WORKER[size] * cores
+    jobs = [RenderJob(folder, look, size, 0, "fast", (i,), folder / f"{size}-{i}.tar") for i in range(shards)]
+    list(map_shards(render_shard, jobs, pool))
+    pairs = []
+    for _ in range(PAIRS):
+        bare = single.submit(bare_frames_per_second, size, SHARDS_PER_WORKER[size] * ROWS).result()
+        start = time.perf_counter()
+        list(map_shards(render_shard, jobs, pool))
+        pairs.append((shards * ROWS / (time.perf_counter() - start), bare))
+    ours, bare = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+    ratio = statistics.median(ours / (bare * cores) for ours, bare in pairs)
+    detail = f"{TASK}, fast: {ours:.0f} frames/s to shards on {cores} cores; physics.render {bare:.0f}/s on one; {PAIRS} pairs"
+    return {"id": f"render_{size}_vs_bare", "ratio": ratio, "detail": detail}
+
+
+def _record(folder: Path, episodes: int) -> None:
+    """A published trajectory folder of short random episodes."""
+    from datasets.manifest import write_manifest
+    from datasets.trajectories import FILE, save_trajectories
+    from pipeline.sim.env import TaskEnv
+    from pipeline.sim.recording import join_episodes, record_episode, uniform
+
+    env = TaskEnv(TASK, REPEAT, EPISODE_STEPS)
+    played = [record_episode(env, seed, uniform(env, seed)) for seed in range(episodes)]
+    quality, seeds, validation = ["random"] * episodes, range(episodes), [True] * episodes
+    data = join_episodes(TASK, played, quality, seeds, validation, env.simulation.pristine, {})
+    save_trajectories(data, folder / FILE)
+    write_manifest(folder)
+
+
+def bare_frames_per_second(size: int, frames: int) -> float:
+    """dm_control's own `physics.render` at `fast` quality of states in motion (in a process of its own)."""
+    import numpy as np
+
+    from pipeline.sim.mj import suite
+    from pipeline.sim.names import TASKS
+
+    env = suite.load(*TASKS[TASK], task_kwargs={"random": 0})
+    env.reset()
+    env.physics.model.vis.quality.offsamples = 0
+    without = {"shadow": False, "reflection": False}
+    env.physics.render(size, size, camera_id=0, render_flag_overrides=without)
+    spent, rng = 0.0, np.random.default_rng(0)
+    for _ in range(frames):
+        env.physics.set_control(rng.uniform(-1, 1, env.physics.model.nu))
+        env.physics.step()
+        start = time.perf_counter()
+        env.physics.render(size, size, camera_id=0, render_flag_overrides=without)
+        spent += time.perf_counter() - start
+    return frames / spent

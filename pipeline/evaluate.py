@@ -1,0 +1,128 @@
+"""Predict the reward of held-out episodes with a trained world model: at every horizon, under every look.
+
+    python -m pipeline.evaluate --encoder state --task cartpole_swingup --algorithm dreamerv3
+
+Writes `results/parts/ENCODER/TASK/ALGORITHM/{reward_error,latents,learning}.parquet`, one row per prediction. Tiny variant: in a
+copy of params.yaml set `evaluate.horizon: 2` and `evaluate.long_starts: 0`, then add `--params COPY`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets.manifest import digest, verify
+from pipeline.log import log, track
+from pipeline.params import Params, canonical, load_params
+from pipeline.stage import run
+from pipeline.train import LEARNING, MODEL, Identity
+from pipeline.work import code_digest, open_work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from datasets.frames import Look
+    from datasets.trajectories import Trajectories
+    from trainers.evaluate import Latents, Predictions
+
+CODE = ("pipeline/evaluate.py", "trainers/evaluate.py", "trainers/data.py")
+
+
+def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
+    p = load_params(params)
+    models, frames = Path("models") / task / encoder / algorithm, Path("data/frames") / task
+    key = {
+        "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "preset": p.preset, "seeds": p.train.seeds,
+        "evaluate": p.evaluate.model_dump(), "compute": p.compute.model_dump(exclude={"workers"}), "models": digest(models),
+        "trajectories": digest(Path("data/trajectories") / task), "embeddings": digest(Path("data/embeddings") / task / encoder),
+        "frames": digest(frames), "code": code_digest(*CODE),
+    }  # fmt: skip
+    with open_work("evaluate", Path("results/parts") / encoder / task / algorithm, key) as work:
+        if work is not None:
+            _evaluate(p, encoder, task, algorithm, work.result)
+
+
+def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) -> None:
+    import polars as pl
+    import torch
+
+    from datasets.embeddings import load_embeddings
+    from datasets.frames import DEFAULT, load_frames_index
+    from datasets.trajectories import load_trajectories
+    from trainers.checkpoint import load_world_model
+    from trainers.data import load_rows
+    from trainers.evaluate import filter_episodes, predict_rewards, sample_latents
+
+    torch.set_num_threads(p.compute.threads)
+    models = Path("models") / task / encoder / algorithm
+    verify(models)
+    data = load_trajectories(Path("data/trajectories") / task)
+    episodes = data.episodes(validation=True)
+    looks = [frames.look for frames in load_frames_index(Path("data/frames") / task).sets]
+    expected = {"encoder": canonical(encoder), "task": task, "algorithm": algorithm}
+    paths = {seed: models / f"seed-{seed}" / MODEL for seed in p.train.seeds}
+    trained = {seed: load_world_model(path, p.compute.device, seed=seed, **expected).model for seed, path in paths.items()}
+    predictions: list[pl.DataFrame] = []
+    latents: list[pl.DataFrame] = []
+    for look in track(looks, len(looks), "look", f"evaluate {encoder}"):
+        embeddings = load_embeddings(Path("data/embeddings") / task / encoder, look.variant)
+        rows = load_rows(data, embeddings, episodes, p.compute.device)
+        for seed, model in trained.items():
+            identity: Identity = {
+                "encoder": canonical(encoder),
+                "algorithm": algorithm,
+                "seed": seed,
+                "preset": p.preset,
+                "task": task,
+            }
+            filtered = filter_episodes(model, data, rows, episodes)
+            made = predict_rewards(model, filtered, p.evaluate.horizon, p.evaluate.long_starts)
+            predictions.append(_prediction_table(made, identity, look, data))
+            if look.variant == DEFAULT:
+                latents.append(_latent_table(sample_latents(model, filtered, p.evaluate.latents), identity))
+    table = pl.concat(predictions)
+    table.write_parquet(result / "reward_error.parquet")
+    pl.concat(latents).write_parquet(result / "latents.parquet")
+    pl.concat([pl.read_parquet(models / f"seed-{seed}" / LEARNING) for seed in trained]).write_parquet(result / LEARNING)
+    log(f"evaluate {encoder}: {len(table)} predictions; default look, filtering: R2 {_r2(table):.3f}")
+
+
+def _prediction_table(made: "Predictions", identity: Identity, look: "Look", data: "Trajectories") -> "pl.DataFrame":
+    """The schema of results/reward_error.parquet (docs/tables.md)."""
+    import numpy as np
+    import polars as pl
+
+    columns: dict[str, Any] = _literals(identity)
+    columns |= _literals({"variant": look.variant, "axis": look.axis, "severity": float(look.severity), "split": look.split})
+    columns |= {"quality": pl.Series(np.array(data.quality)[made.episode])}
+    columns |= {name: pl.Series(values) for name, values in made._asdict().items()}
+    return pl.select(**columns)
+
+
+def _latent_table(made: "Latents", identity: Identity) -> "pl.DataFrame":
+    import polars as pl
+
+    columns: dict[str, Any] = _literals({name: identity[name] for name in ("encoder", "algorithm", "seed", "task")})
+    columns |= {name: pl.Series(values) for name, values in made._asdict().items() if name != "feature"}
+    columns |= {"feature": pl.Series(made.feature.astype("float32")).cast(pl.List(pl.Float32))}
+    return pl.select(**columns)
+
+
+def _literals(values: "Mapping[str, str | int | float]") -> dict[str, Any]:
+    """Columns of one value each: String, Int64 or Float64."""
+    import polars as pl
+
+    types = {str: pl.String, int: pl.Int64, float: pl.Float64}
+    return {name: pl.lit(value, types[type(value)]) for name, value in values.items()}
+
+
+def _r2(table: "pl.DataFrame") -> float:
+    import polars as pl
+
+    rows = table.filter((pl.col("axis") == "default") & (pl.col("horizon") == 0))
+    true, predicted = (rows[name].to_numpy().astype("float64") for name in ("reward", "reward_pred"))
+    return float(1 - ((true - predicted) ** 2).sum() / ((true - true.mean()) ** 2).sum())
+
+
+if __name__ == "__main__":
+    run(main)

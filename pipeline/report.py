@@ -1,0 +1,167 @@
+"""Gather the tables, draw the conclusions, write one page.
+
+    python -m pipeline.report
+
+Reads the parts of the selected encoder and the references (`results/parts`, `results/online`), the looks and the returns of
+the data. Writes `report/index.html` with its figures and plot tables, `results/*.parquet` and `metrics.json`. Tiny variant:
+the same command with `report.bootstrap: 50` in params.yaml.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets.errors import DataError
+from datasets.manifest import digest, verify, write_json
+from pipeline.log import log, track
+from pipeline.params import Params, canonical, load_params
+from pipeline.stage import run
+from pipeline.work import code_digest, costs, open_work, replacing
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from analysis.writer import Context
+
+METRICS = Path("metrics.json")
+RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Folders to read, by canonical encoder name (selected first) and by task."""
+
+    parts: dict[str, list[Path]]
+    online: dict[str, list[Path]]
+    frames: dict[str, Path]
+    trajectories: dict[str, Path]
+    missing: list[str]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Path -> digest of what it holds."""
+        folders = [f for group in (self.parts, self.online) for chosen in group.values() for f in chosen]
+        return {f.as_posix(): digest(f) for f in (*self.trajectories.values(), *self.frames.values(), *folders)}
+
+
+def main(params: Path = Path("params.yaml")) -> None:
+    p = load_params(params)
+    inputs = find_inputs(p)
+    shown = p.model_dump(mode="json", by_alias=True, exclude={"compute", "weights"})  # neither changes what the tables say
+    key = {"params": shown, "inputs": inputs.digests, "missing": inputs.missing, "code": code_digest(*_code())}
+    with open_work("report", Path("report"), key) as work:
+        if work is not None:
+            _report(p, inputs, shown, work.result)
+
+
+def find_inputs(p: Params) -> Inputs:
+    """The folders that the selected encoder and the references fill.
+
+    Raises:
+        DataError: a part is missing, or no representation was fine-tuned at all. One missing online part is noted instead.
+    """
+    names = {canonical(name): name for name in reversed(p.references)}  # the first of two names for the same one wins
+    names = {encoder: names[encoder] for encoder in dict.fromkeys(canonical(name) for name in p.references)}
+    cells = [(task, algorithm) for task in p.tasks for algorithm in p.algorithms]
+    parts = {encoder: [RESULTS / "parts" / name / t / a for t, a in cells] for encoder, name in names.items()}
+    online: dict[str, list[Path]] = {}
+    missing = []
+    for encoder in dict.fromkeys([canonical(p.encoder), "scratch"]):
+        for task, algorithm in cells:
+            folder = RESULTS / "online" / names[encoder] / task / algorithm
+            if folder.is_dir():
+                online.setdefault(encoder, []).append(folder)
+            else:
+                missing.append(f"{encoder} was not fine-tuned on {task} ({algorithm}): {folder} is missing.")
+    if not online:
+        raise DataError(f"{missing[0]} Run `dvc repro`")
+    tasks = {task: Path("data/frames") / task for task in p.tasks}
+    return Inputs(parts, online, tasks, {task: Path("data/trajectories") / task for task in p.tasks}, missing)
+
+
+def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> None:
+    from analysis import tables
+    from analysis.metrics import metrics
+    from analysis.resample import Resampling
+    from analysis.results import summarise, summary_table
+    from analysis.writer import write_report
+
+    for folders in (*inputs.parts.values(), *inputs.online.values()):
+        for folder in folders:
+            verify(folder)
+    reward_error = {encoder: [f / "reward_error.parquet" for f in folders] for encoder, folders in inputs.parts.items()}
+    every_part = [f for folders in inputs.parts.values() for f in folders]
+    learning = tables.scan_parts([f / "learning.parquet" for f in every_part], tables.LEARNING).collect()
+    online_parts = [f / "online.parquet" for folders in inputs.online.values() for f in folders]
+    online = tables.scan_parts(online_parts, tables.ONLINE).collect()
+    how = Resampling(p.report.bootstrap, p.report.confidence, p.seed)
+
+    def progress(paths: Iterable[Path], total: int) -> Iterable[Path]:
+        return track(paths, total, "part", "report")
+
+    results = summarise(reward_error, learning, online, p.evaluate.horizon, how, inputs.missing, progress)
+    context = _context(p, inputs, shown)
+    write_report(results, context, result)
+
+    paths = [path for files in reward_error.values() for path in files]
+    outputs: dict[str, pl.DataFrame | pl.LazyFrame] = {
+        "reward_error": tables.scan_parts(paths, tables.REWARD_ERROR),
+        "summary": summary_table(results),
+        "learning": learning,
+        "online": online,
+        "costs": tables.costs_table(costs()),
+    }
+    for name, table in outputs.items():
+        with replacing(RESULTS / f"{name}.parquet") as path:
+            tables.write_table(table, path)
+    write_json(METRICS, metrics(results, context.expert_return))
+    log(f"report: {Path('report/index.html').resolve()}")
+
+
+def _context(p: Params, inputs: Inputs, shown: dict[str, Any]) -> "Context":
+    """What the page says besides the results: the looks, the data, and where everything comes from."""
+    import json
+
+    import polars as pl
+
+    from analysis.behaviour import behaviour_table
+    from analysis.page import Look
+    from analysis.writer import Context
+    from datasets.frames import load_frames_index
+    from datasets.manifest import digest_of
+    from datasets.trajectories import load_trajectories
+
+    looks, behaviour, expert = [], [], {}
+    for task in p.tasks:
+        index = load_frames_index(inputs.frames[task])
+        sheet = inputs.frames[task] / "contact_sheet.png"
+        if sheet.name not in verify(inputs.frames[task], only=sheet.name)["files"]:
+            raise DataError(f"{inputs.frames[task]} has no {sheet.name}; remove it and run render again")
+        caption = f"{task}, {index.size} × {index.size} pixels, {index.quality} rendering: the same states under every look."
+        looks.append(Look(task, sheet.read_bytes(), caption))
+        data = load_trajectories(inputs.trajectories[task])
+        returns = [float(data.reward[data.rows_of(e)].sum(dtype="float64")) for e in range(len(data.episode_ends))]
+        behaviour.append(behaviour_table(task, data.quality, data.validation.tolist(), returns))
+        best = [r for r, quality in zip(returns, data.quality, strict=True) if quality == "expert"]
+        if best:
+            expert[task] = sum(best) / len(best)
+    return Context(
+        preset=p.preset,
+        confidence=p.report.confidence,
+        looks=looks,
+        behaviour=pl.concat(behaviour),
+        expert_return=expert,
+        provenance={"params.yaml (without compute and weights)": digest_of(shown), **inputs.digests},
+        params=json.dumps(shown, indent=1),
+    )
+
+
+def _code() -> list[str]:
+    root = Path(__file__).resolve().parent.parent
+    files = sorted(f.relative_to(root).as_posix() for f in (root / "analysis").rglob("*") if f.is_file() and f.suffix != ".pyc")
+    return ["pipeline/report.py", *files]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,51 @@
+"""One episode to play, as a shard of work for any executor."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.sim.behaviour import Actor, Learning
+from pipeline.sim.env import TaskEnv
+from pipeline.sim.recording import read_arrays, record_episode, replayed, uniform, write_episode
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An episode of one task, and the file that keeps it.
+
+    Attributes:
+        policy: `random`; `replay` of the learning episode `index`; or `checkpoint`, the policy after `index` steps.
+        seed: of the task's reset and of the policy's own draws.
+        learning: file of the SAC run, `Learning.arrays()`.
+    """
+
+    task: str
+    action_repeat: int
+    episode_steps: int
+    policy: str
+    index: int
+    seed: int
+    learning: Path
+    out: Path
+
+
+def play(plan: Plan) -> None:
+    """Play the episode and write `plan.out`."""
+    env = _env(plan.task, plan.action_repeat, plan.episode_steps)
+    if plan.policy == "random":
+        act = uniform(env, plan.seed)
+    elif plan.policy == "replay":
+        act = replayed(_learning(plan.learning).episodes[plan.index][1])
+    else:
+        act = Actor(_learning(plan.learning).checkpoints[plan.index], env.action_low, env.action_high).sampled(plan.seed)
+    write_episode(plan.out, record_episode(env, plan.seed, act))
+
+
+@lru_cache(maxsize=1)
+def _env(task: str, action_repeat: int, episode_steps: int) -> TaskEnv:
+    return TaskEnv(task, action_repeat, episode_steps)
+
+
+@lru_cache(maxsize=1)
+def _learning(path: Path) -> Learning:
+    return Learning.from_arrays(read_arrays(path))

@@ -1,0 +1,118 @@
+"""Train a world model and its reward head offline, on one representation: one model per seed.
+
+    python -m pipeline.train --encoder state --task cartpole_swingup --algorithm dreamerv3
+
+Reads the training episodes under the default look; writes `models/TASK/ENCODER/ALGORITHM/seed-S/{model.pt,learning.parquet}`.
+A killed run goes on from its last checkpoint. Tiny variant: in a copy of params.yaml set `train.updates: 20`, then add
+`--params COPY`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets.manifest import digest
+from pipeline.log import log, track
+from pipeline.params import Params, canonical, load_params
+from pipeline.stage import run
+from pipeline.work import code_digest, open_work
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from trainers.offline import Point
+
+CODE = (
+    "pipeline/train.py", "trainers/algorithms.py", "trainers/data.py", "trainers/offline.py", "datasets/windows.py",
+    *(f"trainers/worldmodel/{name}.py" for name in ("config", "layers", "losses", "model", "rssm", "types", "vision")),
+)  # fmt: skip
+Identity = dict[str, str | int]
+MODEL, LEARNING = "model.pt", "learning.parquet"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model to train, as a process is told."""
+
+    params: Params
+    encoder: str
+    task: str
+    algorithm: str
+    seed: int
+    checkpoint: Path
+    out: Path
+
+
+def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
+    p = load_params(params)
+    trajectories, embeddings = Path("data/trajectories") / task, Path("data/embeddings") / task / encoder
+    key = {
+        "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "code": code_digest(*CODE),
+        "train": p.train.model_dump(mode="json", by_alias=True), "compute": p.compute.model_dump(exclude={"workers"}),
+        "trajectories": digest(trajectories), "embeddings": digest(embeddings),
+    }  # fmt: skip
+    with open_work("train", Path("models") / task / encoder / algorithm, key) as work:
+        if work is None:
+            return
+        names = {seed: f"seed-{seed}" for seed in p.train.seeds}
+        jobs = [Job(p, encoder, task, algorithm, s, work.folder / f"{name}.pt", work.result / name) for s, name in names.items()]
+        todo = [job for job in jobs if not (job.out / MODEL).exists()]
+        if len(todo) <= 1 or p.compute.device != "cpu":
+            for job in todo:
+                train_seed(job)
+        else:
+            from pipeline.parallel import map_shards, process_pool
+
+            with process_pool(p.compute.workers) as pool:
+                for _ in map_shards(train_seed, todo, pool):
+                    pass
+
+
+def train_seed(job: Job) -> None:
+    """Train one model; `model.pt` is written last, so that it marks a finished seed."""
+    import torch
+
+    from datasets.embeddings import load_embeddings
+    from datasets.frames import DEFAULT
+    from datasets.trajectories import load_trajectories
+    from datasets.windows import WindowSampler, window_starts
+    from trainers.algorithms import Sizes, algorithm
+    from trainers.checkpoint import save_world_model
+    from trainers.data import load_rows
+    from trainers.offline import OfflineTrainer, Settings
+    from trainers.worldmodel import LossScales
+
+    train, compute = job.params.train, job.params.compute
+    torch.set_num_threads(compute.threads)
+    data = load_trajectories(Path("data/trajectories") / job.task)
+    embeddings = load_embeddings(Path("data/embeddings") / job.task / job.encoder, DEFAULT)
+    rows = load_rows(data, embeddings, data.episodes(validation=False), compute.device)
+    kind = algorithm(job.algorithm)
+    sizes = Sizes(train.rssm.model_dump(), LossScales(**train.loss.model_dump()))
+    torch.manual_seed(job.seed)
+    config = kind.configure(tuple(rows.observation.shape[1:]), rows.observation.dtype, rows.action.shape[1], sizes)
+    with torch.device(compute.device):
+        model = kind.build(config)
+    sampler = WindowSampler(window_starts(data, train.length), train.batch, train.length, job.seed)
+    settings = Settings(train.updates, train.learning_rate, train.clip, train.checkpoint_every)
+    trainer = OfflineTrainer(model, rows, sampler, settings, job.checkpoint)
+    name = f"train {job.encoder} seed {job.seed}"
+    trainer.run(lambda todo: track(todo, train.updates, "update", name, initial=todo.start - 1))
+    identity: Identity = {"encoder": canonical(job.encoder), "task": job.task, "algorithm": job.algorithm, "seed": job.seed}
+    job.out.mkdir(parents=True, exist_ok=True)
+    _learning_table(trainer.points, identity).write_parquet(job.out / LEARNING)
+    save_world_model(job.out / MODEL, model, {**identity, "updates": train.updates, "embedding": embeddings.attributes})
+    log(f"{name}: " + ", ".join(f"{p.metric} {p.value:.3g}" for p in trainer.points if p.update == trainer.points[-1].update))
+
+
+def _learning_table(points: "list[Point]", identity: Identity) -> "pl.DataFrame":
+    """One row per logged value: encoder, task, algorithm, seed, update, metric, value."""
+    import polars as pl
+
+    given = {name: pl.lit(value, pl.Int64 if isinstance(value, int) else pl.String) for name, value in identity.items()}
+    rows = pl.DataFrame({name: [getattr(point, name) for point in points] for name in ("update", "metric", "value")})
+    return rows.select(**given, update=pl.col("update").cast(pl.Int64), metric="metric", value="value")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,87 @@
+"""Windows stay within one episode, are drawn uniformly, and go on exactly where a checkpoint left off."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from datasets.errors import DataError
+from datasets.trajectories import Trajectories
+from datasets.windows import WindowSampler, window_starts
+from tests.synthetic import make_trajectories
+
+
+@pytest.fixture
+def uneven() -> Trajectories:
+    """Episodes of 3, 10, 4 and 13 steps; the last is held out."""
+    plain = make_trajectories(episodes=3, length=10, validation=0)
+    ends = np.array([3, 13, 17, 30])
+    return dataclasses.replace(plain, episode_ends=ends, quality=["random"] * 4, seed=np.arange(4), validation=ends == 30)
+
+
+def test_every_start_that_fits_is_there_once(uneven):
+    np.testing.assert_array_equal(window_starts(uneven, 4), [3, 4, 5, 6, 7, 8, 9, 13])
+    np.testing.assert_array_equal(window_starts(uneven, 10), [3])
+    np.testing.assert_array_equal(window_starts(uneven, 12, validation=True), [17, 18])
+
+
+def test_no_window_crosses_an_episodes_end_or_touches_the_held_out(uneven):
+    sampler = WindowSampler(window_starts(uneven, 4), batch=64, length=4, seed=0)
+    episode_of = np.searchsorted(uneven.episode_ends, np.arange(30), side="right")
+    for _ in range(50):
+        episodes = episode_of[sampler.next()]
+        assert (episodes == episodes[:, :1]).all()
+        assert not uneven.validation[episodes].any()
+
+
+def test_windows_are_consecutive_rows(uneven):
+    rows = WindowSampler(window_starts(uneven, 4), batch=8, length=4, seed=0).next()
+    assert (rows.shape, rows.dtype) == ((8, 4), np.int64)
+    assert (np.diff(rows, axis=1) == 1).all()
+
+
+def test_starts_are_drawn_uniformly():
+    from scipy.stats import chisquare
+
+    starts = window_starts(make_trajectories(episodes=4, length=30, validation=1), 6)
+    sampler = WindowSampler(starts, batch=500, length=6, seed=3)
+    drawn = np.concatenate([sampler.next()[:, 0] for _ in range(40)])
+    counts = np.array([(drawn == start).sum() for start in starts])
+    assert counts.sum() == len(drawn)
+    assert chisquare(counts).pvalue > 1e-3
+
+
+def test_a_seed_decides_the_windows(uneven):
+    starts = window_starts(uneven, 4)
+    first, same, other = (WindowSampler(starts, 16, 4, seed) for seed in (7, 7, 8))
+    assert (first.next() == same.next()).all()
+    assert (first.next() != other.next()).any()
+
+
+def test_a_sampler_resumes_from_json_where_it_was(uneven):
+    starts = window_starts(uneven, 4)
+    sampler = WindowSampler(starts, 16, 4, seed=1)
+    sampler.next()
+    state = json.loads(json.dumps(sampler.state_dict()))
+    expected = [sampler.next() for _ in range(3)]
+    resumed = WindowSampler(starts, 16, 4, seed=99)
+    resumed.load_state_dict(state)
+    for rows in expected:
+        np.testing.assert_array_equal(resumed.next(), rows)
+
+
+def test_a_state_taken_is_not_moved_by_later_draws(uneven):
+    sampler = WindowSampler(window_starts(uneven, 4), 16, 4, seed=1)
+    state = sampler.state_dict()
+    expected = sampler.next()
+    sampler.load_state_dict(state)
+    np.testing.assert_array_equal(sampler.next(), expected)
+
+
+@pytest.mark.parametrize("length", [11, 31])
+def test_no_episode_long_enough_is_one_line(uneven, length):
+    with pytest.raises(DataError) as error:
+        window_starts(uneven, length)
+    assert f"no window of {length} steps" in str(error.value)
+    assert "longest training episode has 10" in str(error.value)

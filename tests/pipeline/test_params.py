@@ -1,0 +1,156 @@
+"""A mistake in params.yaml is one line that names the file, the key and what is wrong; the presets hold none."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from datasets.errors import UserError
+from pipeline.params import load_params, parse_params
+from tests.synthetic import ROOT
+
+
+def mistake(path: Path) -> str:
+    """The one line that a wrong params file gets, without the file's name."""
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}"), message
+    assert "\n" not in message
+    return message.removeprefix(f"{path}").removeprefix(": ")
+
+
+def test_the_committed_params_are_valid():
+    params = load_params(ROOT / "params.yaml")
+    assert params.references[0] == params.encoder
+    assert {"state", "scratch", "random", "autoencoder"} <= set(params.references)
+
+
+@pytest.mark.parametrize("name", ["embedded", "cpu_study", "paper"])
+def test_every_preset_is_valid_and_named_after_its_file(name: str):
+    assert load_params(ROOT / "presets" / f"{name}.yaml").preset == name
+
+
+def test_the_committed_params_are_the_embedded_preset():
+    """As committed: `make preset` and `dvc exp run -S` change the file in the working tree."""
+
+    def committed(name: str) -> bytes:
+        shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=ROOT, capture_output=True)
+        return shown.stdout if shown.returncode == 0 else pytest.skip(f"{name} is not committed here")
+
+    assert committed("params.yaml") == committed("presets/embedded.yaml"), "cp params.yaml presets/embedded.yaml"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("encoder", "autoencodr", ["encoder", "did you mean 'autoencoder'?"]),
+        ("encoder", "qqqqqq", ["encoder", "unknown encoder 'qqqqqq'", "known: state"]),
+        ("tasks", ["cartpole_swingp"], ["tasks", "did you mean 'cartpole_swingup'?"]),
+        ("tasks", [], ["tasks", "at least 1"]),
+        ("tasks", ["cartpole_swingup", "cartpole_swingup"], ["tasks", "repeats"]),
+        ("algorithms", ["dreamer"], ["algorithms", "'dreamerv3'"]),
+        ("seed", -1, ["seed", "greater than or equal to 0", "-1"]),
+        ("seed", "many", ["seed", "valid integer", "'many'"]),
+        ("seed", True, ["seed", "valid integer"]),
+        ("train.updates", -5, ["train.updates", "-5"]),
+        ("train.updates", 1.5, ["train.updates", "1.5"]),
+        ("train.learning_rate", "0.001", ["train.learning_rate", "valid number"]),
+        ("train.learning_rate", float("nan"), ["train.learning_rate", "finite"]),
+        ("train.seeds", [], ["train.seeds", "at least 1"]),
+        ("train.seeds", [0, 0], ["train.seeds", "repeats"]),
+        ("train.seeds", [-1], ["train.seeds", "-1"]),
+        ("train.rssm", [1, 2], ["train.rssm", "dictionary"]),
+        ("train.rssm.deter", 130, ["train.rssm", "multiple of blocks"]),
+        ("train.loss.reward", -1.0, ["train.loss.reward", "-1.0"]),
+        ("collect.action_repeat", 3, ["collect", "multiple of action_repeat"]),
+        ("collect.validation.random", 10_000, ["collect", "validation.random exceeds"]),
+        ("collect.sac.learning_starts", 10**9, ["collect.sac", "below steps"]),
+        ("collect.episodes", 5, ["collect.episodes", "dictionary"]),
+        ("render.axes", ["colour"], ["render.axes", "texture"]),
+        ("render.severities", [0.0], ["render.severities", "greater than 0"]),
+        ("render.quality", "best", ["render.quality", "fast"]),
+        ("encode.chunk", 100, ["encode", "multiple of"]),
+        ("finetune.discount", 1.0, ["finetune.discount", "less than 1"]),
+        ("compute.device", "tpu", ["compute.device", "cuda"]),
+        ("weights", {}, ["weights.state", "is missing"]),
+        ("custom", {"Mine": {"base": "autoencoder"}}, ["custom.Mine", "a-z"]),
+        ("custom", {"mine": {"base": "autoencodr"}}, ["custom.mine.base", "did you mean 'autoencoder'?"]),
+    ],
+)
+def test_a_wrong_value_is_named(params_file, key, value, words):
+    message = mistake(params_file({key: value}))
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("train.lenght", "length"),
+        ("rendr", "render"),
+        ("train.rssm.detr", "deter"),
+        ("finetune.lamda", "lambda"),
+        ("train.loss.rewrd", "reward"),
+    ],
+)
+def test_a_misspelt_key_suggests_the_nearest(params_file, key, near):
+    message = mistake(params_file({key: 1}))
+    assert f"{key}: unknown key; did you mean {near!r}?" in message
+
+
+def test_a_missing_key_is_named():
+    values = load_params(ROOT / "params.yaml").model_dump(by_alias=True)
+    del values["train"]["rssm"]["stoch"]
+    with pytest.raises(UserError, match=r"params\.yaml: train\.rssm\.stoch: missing key"):
+        parse_params(values)
+
+
+def test_every_mistake_is_named_in_the_same_line(params_file):
+    message = mistake(params_file({"seed": -1, "train.updates": 0}))
+    assert "seed" in message
+    assert "train.updates" in message
+
+
+def test_a_missing_file_says_what_to_do(tmp_path):
+    assert "make preset" in mistake(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("text", ["tasks: [", "a: b: c", "\tx: 1", "a: 1\na: 2"])
+def test_what_is_not_yaml_is_named_with_its_line(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    assert "line" in mistake(path)
+    assert "not valid YAML" in mistake(path)
+
+
+@pytest.mark.parametrize("text", ["", "just words", "- a\n- b"])
+def test_what_is_yaml_but_no_params_is_one_line(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    assert mistake(path)
+
+
+def test_bytes_that_are_no_text_are_one_line(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    assert mistake(path)
+
+
+def test_a_folder_in_its_place_is_one_line(tmp_path):
+    (tmp_path / "params.yaml").mkdir()
+    assert mistake(tmp_path / "params.yaml")
+
+
+def test_a_custom_encoder_can_be_selected(params_file):
+    path = params_file(
+        {
+            "encoder": "mine",
+            "custom": {"mine": {"base": "autoencoder", "layer": None, "pooling": None}},
+            "weights": {"mine": None},
+        }
+    )
+    assert load_params(path).references == ["mine", "state", "scratch", "random", "autoencoder"]
+
+
+def test_the_selected_encoder_is_not_compared_with_itself(params_file):
+    assert load_params(params_file({"encoder": "random"})).references == ["random", "state", "scratch", "autoencoder"]

@@ -1,0 +1,173 @@
+"""The report stage: from parts on disk to one page, tables and metrics; clear about what is missing; same bytes every time."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.analysis.planted import SMALL, write_tree
+from tests.synthetic import ROOT, TASK, write_params
+
+OUTPUTS = (
+    "results/reward_error.parquet",
+    "results/summary.parquet",
+    "results/learning.parquet",
+    "results/online.parquet",
+    "metrics.json",
+)
+
+
+def small(values: dict[str, Any]) -> None:
+    values["report"]["bootstrap"] = 100
+    values["evaluate"]["horizon"] = SMALL.short
+
+
+def command(project: Path) -> dict[str, Any]:
+    environment = os.environ | {"ENCORE_STORE": str(project / "store"), "PYTHONPATH": str(ROOT)}
+    return {"args": [sys.executable, "-m", "pipeline.report"], "cwd": project, "env": environment}
+
+
+def report(project: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(**command(project), capture_output=True, text=True, timeout=120)
+
+
+def hashes(project: Path) -> dict[str, str]:
+    files = [project / name for name in OUTPUTS] + [p for p in (project / "report").rglob("*") if p.is_file()]
+    return {p.relative_to(project).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("report") / "inputs"
+    root.mkdir()
+    write_tree(root, SMALL)
+    write_params(root, small)
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(inputs: Path) -> dict[str, str]:
+    """Hashes of what an uninterrupted run writes."""
+    project = inputs.with_name("finished")
+    shutil.copytree(inputs, project)
+    done = report(project)
+    assert done.returncode == 0, done.stderr
+    return hashes(project)
+
+
+@pytest.fixture
+def project(inputs: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(inputs, tmp_path / "project"))
+
+
+def test_it_writes_every_output(inputs: Path, finished: dict[str, str]) -> None:
+    project = inputs.with_name("finished")
+    rows = pl.read_parquet(project / "results/reward_error.parquet")
+    assert set(rows["encoder"]) == {"state", "scratch", "random_cnn", "autoencoder"}
+    metrics = json.loads((project / "metrics.json").read_text())
+    assert metrics["selected"] == metrics["encoders"]["state"]
+    assert not pl.read_parquet(project / "results/costs.parquet").height  # only stages whose outputs lie here now
+    assert "was not fine-tuned" not in (project / "report/index.html").read_text()
+
+
+def test_running_again_gives_the_same_bytes(inputs: Path, finished: dict[str, str]) -> None:
+    project = inputs.with_name("finished")
+    assert report(project).returncode == 0
+    assert hashes(project) == finished
+    costs = pl.read_parquet(project / "results/costs.parquet")
+    assert costs["stage"].to_list() == ["report"] and costs["wall_s"].item() > 0
+
+
+def test_a_killed_run_leaves_nothing_half_written(project: Path, finished: dict[str, str]) -> None:
+    start = time.monotonic()
+    for seconds in (1.0, 2.0, 3.5):
+        process = subprocess.Popen(**command(project), stderr=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (project / "report").exists() or hashes(project) == finished
+    assert report(project).returncode == 0, time.monotonic() - start
+    assert hashes(project) == finished
+
+
+def test_one_missing_online_part_is_named_on_the_page(project: Path) -> None:
+    shutil.rmtree(project / "results/online/scratch")
+    assert report(project).returncode == 0
+    assert "scratch was not fine-tuned on cartpole_swingup" in (project / "report/index.html").read_text()
+
+
+def _one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("resuming")]
+    assert done.returncode == 1 and len(lines) == 1 and lines[0].startswith("error: "), done.stderr
+    assert all(part in lines[0] for part in parts), lines[0]
+
+
+def test_no_online_part_at_all_is_an_error(project: Path) -> None:
+    shutil.rmtree(project / "results/online")
+    _one_line(report(project), "results/online/state", "dvc repro")
+
+
+@pytest.mark.parametrize(
+    "folder", [f"results/parts/scratch/{TASK}/dreamerv3", f"data/frames/{TASK}", f"data/trajectories/{TASK}"]
+)
+def test_a_missing_input_is_named(project: Path, folder: str) -> None:
+    shutil.rmtree(project / folder)
+    _one_line(report(project), folder, "missing")
+    assert not (project / "report").exists() and not (project / "metrics.json").exists()
+
+
+def test_a_flipped_byte_in_a_part_is_named(project: Path) -> None:
+    path = project / f"results/parts/state/{TASK}/dreamerv3/reward_error.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    _one_line(report(project), "reward_error.parquet", "corrupt")
+    assert not (project / "report").exists() and not (project / "metrics.json").exists()
+
+
+def test_two_names_of_one_representation_count_once(project: Path) -> None:
+    """`random_cnn` and the reference `random` are the same: the selected name's part is read, the other is not needed."""
+    (project / "results/parts/random").rename(project / "results/parts/random_cnn")
+    shutil.copytree(project / "results/online/state", project / "results/online/random_cnn")
+    write_params(project, lambda values: (small(values), values.update(encoder="random_cnn"))[0])
+    done = report(project)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((project / "metrics.json").read_text())
+    assert list(metrics["encoders"]) == ["autoencoder", "random_cnn", "scratch", "state"]
+    assert metrics["selected"]["filtering_r2"] == metrics["encoders"]["random_cnn"]["filtering_r2"]
+
+
+def test_the_documented_examples_run_on_its_tables(inputs: Path, finished: dict[str, str]) -> None:
+    """Every snippet of docs/tables.md on tables that this stage writes, and every script of analysis/examples."""
+    snippets = re.findall(r"```python\n(.*?)```", (ROOT / "docs/tables.md").read_text(), re.DOTALL)
+    code = [snippet for snippet in snippets if "results/parts" not in snippet]
+    code += [path.read_text() for path in sorted((ROOT / "analysis/examples").glob("[a-z]*.py"))]
+    assert len(code) >= 8
+    project = inputs.with_name("finished")
+    done = subprocess.run([sys.executable, "-c", "\n".join(code)], cwd=project, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("shape: ") == len(code) and "autoencoder" in done.stdout
+
+
+def test_help_is_quick() -> None:
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.report", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert time.monotonic() - start < 1.5 and "results/parts" in done.stdout
+
+
+def test_analysis_needs_no_torch() -> None:
+    modules = [f"analysis.{p.stem}" for p in sorted((ROOT / "analysis").glob("*.py")) if p.stem != "__init__"]
+    code = f"import sys; import {', '.join(modules)}; assert not {{'torch', 'pipeline', 'trainers'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,0 +1,103 @@
+"""Killing a stage at any moment, then running the same command, ends in what an uninterrupted run gives.
+
+Real processes, real data, SIGKILL at times spread over the stage's measured length; once the whole process group dies, once
+only the parent (as when DVC alone is killed).
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from datasets.manifest import digest
+from tests.synthetic import ROOT, TASK, write_params
+
+STAGES = {
+    "collect": ([], Path("data/trajectories") / TASK),
+    "render": ([], Path("data/frames") / TASK),
+    "encode": (["--encoder", "autoencoder"], Path("data/embeddings") / TASK / "autoencoder"),
+    "train": (["--encoder", "autoencoder", "--algorithm", "dreamerv3"], Path("models") / TASK / "autoencoder" / "dreamerv3"),
+}
+FRACTIONS = (0.35, 0.6, 0.85)
+
+
+def _tiny(values):
+    values["collect"].update(
+        episode_steps=200,
+        episodes={"random": 4, "medium": 2, "replay": 4, "expert": 2},
+        validation={"random": 1, "medium": 1, "replay": 1, "expert": 1},
+    )
+    values["collect"]["sac"].update(steps=400, learning_starts=100, checkpoint_every=100, hidden=16, batch=32)
+    values["render"].update(severities=[1.0], episodes_per_shard=2)
+    values["pretrain"]["autoencoder"].update(updates=20, batch=16, dim=8)
+    values["encode"].update(batch=8, chunk=16, shard=64)
+    values["train"].update(updates=60, checkpoint_every=10, batch=4, length=8)
+    values["train"]["rssm"].update(deter=32, hidden=32, stoch=4, classes=4, units=32)
+
+
+def _command(stage: str, extra: list[str]) -> list[str]:
+    return [sys.executable, "-m", f"pipeline.{stage}", "--task", TASK, *extra]
+
+
+def _environment(store: Path) -> dict[str, str]:
+    return os.environ | {"ENCORE_STORE": str(store), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def _run(project: Path, store: Path, stage: str, extra: list[str]) -> float:
+    start = time.monotonic()
+    done = subprocess.run(
+        _command(stage, extra), cwd=project, env=_environment(store), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    """A whole uninterrupted run, and the seconds of every stage."""
+    project = tmp_path_factory.mktemp("uninterrupted")
+    write_params(project, _tiny)
+    store = project / "store"
+    seconds = {}
+    for stage, (extra, _) in STAGES.items():
+        if stage == "encode":
+            _run(project, store, "pretrain", extra)
+        seconds[stage] = _run(project, store, stage, extra)
+    return project, seconds
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["group killed", "parent killed"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_stage_resumes_to_the_same_result(stage: str, whole_group: bool, finished, tmp_path: Path):
+    reference, seconds = finished
+    extra, out = STAGES[stage]
+    for folder in ("data", "params.yaml"):
+        source = reference / folder
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / folder)
+    shutil.rmtree(tmp_path / out, ignore_errors=True)
+    store = tmp_path / "store"
+    kills = 0
+    for fraction in FRACTIONS:
+        process = subprocess.Popen(
+            _command(stage, extra), cwd=tmp_path, env=_environment(store), start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            process.wait(timeout=fraction * seconds[stage])
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL) if whole_group else process.kill()
+            process.wait()
+            kills += 1
+            assert not (tmp_path / out).exists(), "an unfinished stage published its output"
+        else:
+            break
+    assert kills, "the stage ended before it could be killed"
+    if not (tmp_path / out).exists():
+        _run(tmp_path, store, stage, extra)
+    assert digest(tmp_path / out) == digest(reference / out)
+    assert not [p for p in (tmp_path / out).parent.iterdir() if p.name.startswith(".")], "leftovers beside the output"

@@ -1,0 +1,83 @@
+"""Replay: random windows of the collected trajectories and of the agent's own episodes, in one batch."""
+
+import json
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainers.agent.episodes import Episode
+from trainers.data import Rows
+from trainers.worldmodel import Batch
+
+
+class Replay:
+    """Draws windows [B, L], each from within one episode: first the offline ones of a batch, then the online ones.
+
+    Online rows lie in tensors that grow by doubling, so a draw costs the same however much there is.
+    """
+
+    def __init__(
+        self, offline: Rows, starts: NDArray[np.int64], batch: int, length: int, offline_fraction: float, seed: int
+    ) -> None:
+        """
+        Args:
+            offline: collected rows [T, ...], on the device that batches are wanted on.
+            starts: int64, the rows of `offline` at which a window may start (`datasets.windows.window_starts`).
+            batch: windows per batch, B.
+            length: steps per window, L.
+            offline_fraction: of each batch, from `offline`, as soon as there are online windows.
+            seed: of the draws.
+        """
+        self._offline, self._starts = offline, starts
+        self._batch, self._length = batch, length
+        self._offline_windows = round(batch * offline_fraction)
+        self._online = Rows(*(values.new_empty((0, *values.shape[1:])) for values in offline))
+        self._online_starts: list[int] = []
+        self._rows = 0
+        self._rng = np.random.Generator(np.random.PCG64(seed))
+
+    @property
+    def online_rows(self) -> int:
+        """Rows of online episodes held."""
+        return self._rows
+
+    def add(self, episode: Episode) -> None:
+        """Take in one whole online episode; one shorter than a window is never drawn from."""
+        end = self._rows + len(episode.reward)
+        if end > len(self._online.reward):
+            room = max(end, 2 * len(self._online.reward))
+            self._online = Rows(*(_grown(values, room) for values in self._online))
+        for held, new in zip(self._online, episode, strict=True):
+            held[self._rows : end] = torch.from_numpy(new)
+        self._online_starts.extend(range(self._rows, end - self._length + 1))
+        self._rows = end
+
+    def sample(self) -> Batch:
+        """The next batch of windows, [B, L, ...]."""
+        online = self._batch - self._offline_windows if self._online_starts else 0
+        offline = self._starts[self._rng.integers(len(self._starts), size=self._batch - online)]
+        batch = self._windows(self._offline, offline)
+        if not online:
+            return batch
+        chosen = self._rng.integers(len(self._online_starts), size=online)
+        own = self._windows(self._online, np.array([self._online_starts[i] for i in chosen]))
+        return Batch(*(torch.cat(pair) for pair in zip(batch, own, strict=True)))
+
+    def state(self) -> str:
+        """The generator's state, as text; the episodes are kept by whoever added them."""
+        return json.dumps(self._rng.bit_generator.state)
+
+    def load_state(self, state: str) -> None:
+        """Continue the draws exactly where `state` was taken, given the same episodes."""
+        self._rng.bit_generator.state = json.loads(state)
+
+    def _windows(self, rows: Rows, starts: NDArray[np.int64]) -> Batch:
+        return rows.windows(torch.from_numpy(starts[:, None] + np.arange(self._length)).to(rows.reward.device))
+
+
+def _grown(values: Tensor, room: int) -> Tensor:
+    grown = values.new_empty((room, *values.shape[1:]))
+    grown[: len(values)] = values
+    return grown

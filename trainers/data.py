@@ -1,0 +1,54 @@
+"""One look of a task as tensors in memory: what the trainer draws windows from and what evaluation runs through."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.embeddings import Embeddings
+from datasets.errors import DataError
+from datasets.trajectories import Trajectories
+from trainers.worldmodel import Batch
+
+
+class Rows(NamedTuple):
+    """All rows of a trajectory file, [T, ...], on one device; `observation` keeps its stored dtype."""
+
+    observation: Tensor
+    action: Tensor
+    reward: Tensor
+    is_first: Tensor
+    is_terminal: Tensor
+
+    def windows(self, rows: Tensor) -> Batch:
+        """Batch of the rows at int64 [B, L]."""
+        return Batch(*(values[rows] for values in self))
+
+
+def load_rows(data: Trajectories, embeddings: Embeddings, episodes: list[int], device: str = "cpu") -> Rows:
+    """Put rewards, actions and one look's embeddings side by side.
+
+    Args:
+        data: the trajectories.
+        embeddings: row for row the same file.
+        episodes: those that will be read; their embeddings must be there.
+        device: cpu or cuda.
+
+    Raises:
+        DataError: the embeddings are of another trajectory file, lack one of these episodes, or are not finite.
+    """
+    values, name = embeddings.values, embeddings.attributes.get("variant", "embeddings")
+    if len(values) != len(data.reward):
+        raise DataError(f"look {name}: {len(values)} rows encoded, the trajectories have {len(data.reward)}; run encode again")
+    wanted = np.concatenate([np.arange(s.start, s.stop) for s in map(data.rows_of, episodes)])
+    missing = np.setdiff1d(wanted, embeddings.rows)
+    if len(missing):
+        raise DataError(f"look {name}: row {missing[0]} of {data.task} has no embedding; run encode again")
+    if values.dtype != np.uint8:
+        finite = np.isfinite(values[wanted]).all(axis=tuple(range(1, values.ndim)))
+        if not finite.all():
+            row = wanted[~finite][0]
+            raise DataError(f"look {name}: the embedding of row {row} is not finite; check the encoder and run encode again")
+    arrays = (values, data.action, data.reward, data.is_first, data.is_terminal)
+    return Rows(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))

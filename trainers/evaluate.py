@@ -1,0 +1,142 @@
+"""Reward prediction on whole held-out episodes: filtering, and open loop from every start with the true actions."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datasets.trajectories import Trajectories
+from trainers.data import Rows
+from trainers.worldmodel import State, WorldModel
+
+_EMBED_ROWS = 512  # rows embedded at once, so that frames fit in the cache
+
+
+class Predictions(NamedTuple):
+    """One row per predicted reward, sorted by (episode, t, horizon).
+
+    Attributes:
+        episode, t, horizon: int32 [n]; `t` is the step within the episode whose reward is predicted from a context that
+            ends at `t - horizon`.
+        reward, reward_pred: float32 [n].
+    """
+
+    episode: NDArray[np.int32]
+    t: NDArray[np.int32]
+    horizon: NDArray[np.int32]
+    reward: NDArray[np.float32]
+    reward_pred: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """Posterior states of whole episodes, padded to the longest.
+
+    Attributes:
+        states: State [B, L, ...].
+        action, reward: float [B, L, ...], zeros in the padding.
+        lengths: int64 [B].
+        episodes: index in the trajectory file, one per row of the batch.
+    """
+
+    states: State
+    action: Tensor
+    reward: Tensor
+    lengths: Tensor
+    episodes: list[int]
+
+
+def filter_episodes(model: WorldModel, data: Trajectories, rows: Rows, episodes: list[int]) -> Filtered:
+    """Filter whole episodes in one batch, with the most probable latent at every step (no noise: equal inputs, equal outputs)."""
+    device = rows.reward.device
+    slices = [data.rows_of(episode) for episode in episodes]
+    lengths = torch.tensor([s.stop - s.start for s in slices], device=device)
+    steps = torch.arange(int(lengths.max()), device=device)
+    starts = torch.tensor([s.start for s in slices], device=device)
+    index = starts[:, None] + torch.minimum(steps, lengths[:, None] - 1)  # (B, L), the last row repeated as padding
+    with torch.inference_mode():
+        flat = index.flatten()
+        embed = torch.cat([model.embed(rows.observation[part]) for part in flat.split(_EMBED_ROWS)]).unflatten(0, index.shape)
+        posterior = model.observe(embed, rows.action[index], rows.is_first[index], sample=False)
+    return Filtered(posterior.states, rows.action[index], rows.reward[index], lengths, episodes)
+
+
+def predict_rewards(model: WorldModel, filtered: Filtered, horizon: int, long_starts: int) -> Predictions:
+    """Predict the reward of every step but an episode's first, at every horizon.
+
+    Args:
+        model: the one that filtered.
+        filtered: episodes [B, L].
+        horizon: horizons 0 (filtering) to this are predicted from every start.
+        long_starts: starts per episode, evenly spaced from its first row on, whose open loop runs to the episode's end.
+    """
+    steps = torch.arange(filtered.reward.shape[1], device=filtered.reward.device)
+    within = steps < filtered.lengths[:, None]
+    with torch.inference_mode():
+        row, t = (within & (steps > 0)).nonzero().unbind(1)
+        direct = model.reward(model.feature(filtered.states))  # (B, L)
+        parts: list[Columns] = [(row, t, torch.zeros_like(t), filtered.reward[row, t], direct[row, t])]
+        every = (within & (steps < filtered.lengths[:, None] - 1)).nonzero()
+        parts += _open_loop(model, filtered, every, 1, horizon)
+        evenly = torch.arange(long_starts, device=steps.device) * filtered.lengths[:, None] // max(long_starts, 1)
+        first = torch.zeros_like(within).scatter_(1, evenly, True) if long_starts else torch.zeros_like(within)
+        parts += _open_loop(model, filtered, (first & within).nonzero(), horizon + 1, len(steps) - 1)
+    columns = [torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True)]
+    columns[0] = np.asarray(filtered.episodes)[columns[0]]
+    order = np.lexsort(columns[2::-1])
+    episode, at, ahead = (column[order].astype(np.int32) for column in columns[:3])
+    return Predictions(episode, at, ahead, columns[3][order], columns[4][order])
+
+
+Columns = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # index in the batch, t, horizon, reward, prediction; each [n]
+
+
+def _open_loop(model: WorldModel, filtered: Filtered, starts: Tensor, first: int, last: int) -> list[Columns]:
+    """Imagine from contexts that end at `starts` (int64 [n, 2]) under the true actions; horizons `first` to `last`."""
+    row, at = starts.unbind(1)
+    parts: list[Columns] = []
+    state = State(filtered.states.deter[row, at], filtered.states.stoch[row, at])
+    for ahead in range(1, last + 1):
+        goes_on = at + ahead < filtered.lengths[row]
+        if not goes_on.all():
+            row, at, state = row[goes_on], at[goes_on], State(state.deter[goes_on], state.stoch[goes_on])
+        if not len(row):
+            break
+        t = at + ahead
+        state = model.imagine_step(state, filtered.action[row, t], sample=False)
+        if ahead >= first:
+            predicted = model.reward(model.feature(state))
+            parts.append((row, t, torch.full_like(t, ahead), filtered.reward[row, t], predicted))
+    return parts
+
+
+class Latents(NamedTuple):
+    """Sampled filtered states.
+
+    Attributes:
+        episode, t: int32 [n].
+        reward: float32 [n].
+        feature: float16 [n, F].
+    """
+
+    episode: NDArray[np.int32]
+    t: NDArray[np.int32]
+    reward: NDArray[np.float32]
+    feature: NDArray[np.float16]
+
+
+def sample_latents(model: WorldModel, filtered: Filtered, count: int) -> Latents:
+    """At most `count` filtered features, evenly spaced over all steps but the episodes' first."""
+    steps = torch.arange(filtered.reward.shape[1], device=filtered.reward.device)
+    at = ((steps < filtered.lengths[:, None]) & (steps > 0)).nonzero()
+    if len(at) > count:
+        at = at[torch.from_numpy(np.linspace(0, len(at) - 1, count).astype(np.int64)).to(at.device)]
+    row, t = at.unbind(1)
+    feature = model.feature(State(filtered.states.deter[row, t], filtered.states.stoch[row, t]))
+    episode = np.asarray(filtered.episodes)[row.cpu().numpy()].astype(np.int32)
+    return Latents(
+        episode, t.cpu().numpy().astype(np.int32), filtered.reward[row, t].cpu().numpy(), feature.cpu().numpy().astype(np.float16)
+    )  # fmt: skip

@@ -1,0 +1,146 @@
+"""Offline training: one loop over random windows, which a killed run continues bit for bit."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datasets.errors import UserError
+from datasets.windows import WindowSampler
+from trainers.checkpoint import load_torch, save_torch
+from trainers.data import Rows
+from trainers.worldmodel import WorldModel
+
+LOG_EVERY = 20  # updates averaged into one logged value
+Track = Callable[[range], Iterable[int]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is trained (`train` in params.yaml).
+
+    Attributes:
+        updates: gradient steps.
+        learning_rate: of Adam, after `warmup` updates of linear increase.
+        clip: global norm that gradients are scaled down to.
+        checkpoint_every: updates between checkpoints.
+    """
+
+    updates: int
+    learning_rate: float
+    clip: float
+    checkpoint_every: int
+    warmup: int = 50
+
+
+@dataclass(frozen=True)
+class Point:
+    """One logged value: the mean of a metric over the `LOG_EVERY` updates before and including `update`."""
+
+    update: int
+    metric: str
+    value: float
+
+
+class OfflineTrainer:
+    """Trains a model on windows; everything that the next update depends on is in its checkpoint."""
+
+    def __init__(self, model: WorldModel, rows: Rows, sampler: WindowSampler, settings: Settings, checkpoint: Path) -> None:
+        """
+        Args:
+            model: freshly built, on the device of `rows`.
+            rows: of the training look.
+            sampler: draws windows of training episodes.
+            settings: of the loop.
+            checkpoint: file to resume from if it is there, and to write to.
+
+        Raises:
+            DataError: the checkpoint is damaged.
+        """
+        self.model, self._rows, self._sampler, self._settings, self._path = model, rows, sampler, settings, checkpoint
+        self._parameters = list(model.parameters())
+        self._optimiser = torch.optim.Adam(self._parameters, lr=settings.learning_rate, fused=True)
+        self._device = rows.reward.device
+        self._names: list[str] = []
+        self._pending: list[Tensor] = []  # metrics of the updates since the last logged point
+        self.update = 0
+        self.points: list[Point] = []
+        if checkpoint.exists():
+            self._resume()
+
+    def run(self, track: Track = iter) -> None:
+        """Train to the last update.
+
+        Args:
+            track: wraps the range of updates still to do, to show progress.
+
+        Raises:
+            UserError: the loss is no longer finite.
+        """
+        for update in track(range(self.update + 1, self._settings.updates + 1)):
+            self._step(update)
+            if len(self._pending) == LOG_EVERY:
+                self._log()
+            if update % self._settings.checkpoint_every == 0 and update < self._settings.updates:
+                self._save()
+        self._check_finite()
+
+    def _step(self, update: int) -> None:
+        rows = torch.from_numpy(self._sampler.next()).to(self._device)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._settings.learning_rate * min(1.0, update / self._settings.warmup)
+        loss, _, metrics = self.model.loss(self._rows.windows(rows))
+        self._optimiser.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
+        self._optimiser.step()
+        metrics["gradient_norm"] = norm.detach()
+        self._names = list(metrics)
+        self._pending.append(torch.stack(list(metrics.values())))
+        self.update = update
+
+    def _log(self) -> None:
+        self._check_finite()
+        means = torch.stack(self._pending).mean(0).tolist()
+        self.points += [Point(self.update, name, value) for name, value in zip(self._names, means, strict=True)]
+        self._pending = []
+
+    def _check_finite(self) -> None:
+        if not self._pending:
+            return
+        values = torch.stack(self._pending).cpu()
+        wrong = (~torch.isfinite(values)).nonzero()
+        if len(wrong):
+            row, column = wrong[0].tolist()
+            update = self.update - len(self._pending) + 1 + row
+            good = f"the last good checkpoint is {self._path}" if self._path.exists() else "no checkpoint was written before it"
+            raise UserError(
+                f"training diverged: {self._names[column]} is {values[row, column].item()} at update {update} of "
+                f"{self._settings.updates}; {good}; lower train.learning_rate or train.clip"
+            )
+
+    def _save(self) -> None:
+        self._check_finite()
+        cuda = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None
+        content = {
+            "update": self.update, "weights": self.model.state_dict(), "optimiser": self._optimiser.state_dict(),
+            "rng": torch.get_rng_state(), "cuda_rng": cuda, "sampler": json.dumps(self._sampler.state_dict()),
+            "names": self._names, "pending": self._pending, "points": [[p.update, p.metric, p.value] for p in self.points],
+        }  # fmt: skip
+        save_torch(self._path, content)
+
+    def _resume(self) -> None:
+        content: dict[str, Any] = load_torch(self._path, "training checkpoint")
+        self.model.load_state_dict(content["weights"])
+        self._optimiser.load_state_dict(content["optimiser"])
+        self._sampler.load_state_dict(json.loads(content["sampler"]))
+        torch.set_rng_state(content["rng"])
+        if content["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(content["cuda_rng"], self._device)
+        self.update, self._names = content["update"], content["names"]
+        self._pending = [values.to(self._device) for values in content["pending"]]
+        self.points = [Point(*point) for point in content["points"]]

@@ -1,0 +1,60 @@
+"""Linear maps and normalisation as DreamerV3 uses them: RMSNorm, SiLU, truncated-normal initialisation by fan-in."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPS = 1e-4  # of RMSNorm, as upstream
+
+
+def init_(weight: Tensor, fan_in: int, scale: float = 1.0) -> None:
+    """Truncated normal of standard deviation scale / sqrt(fan_in), in place (0.8796: the truncated normal's own)."""
+    if scale == 0:
+        nn.init.zeros_(weight)
+        return
+    std = scale / math.sqrt(fan_in) / 0.87962566103423978
+    nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)
+
+
+def linear(inputs: int, outputs: int, scale: float = 1.0, bias: bool = True, fan_in: int | None = None) -> nn.Linear:
+    """[..., inputs] -> [..., outputs]; `fan_in` where several maps are summed."""
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    init_(layer.weight, fan_in or inputs, scale)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class BlockLinear(nn.Module):
+    """Block-diagonal map [B, G * i] -> [B, G * o] without bias."""
+
+    def __init__(self, inputs: int, outputs: int, blocks: int, fan_in: int | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(blocks, inputs // blocks, outputs // blocks))
+        init_(self.weight, fan_in or inputs // blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        blocks, size, _ = self.weight.shape
+        y = torch.bmm(x.view(-1, blocks, size).transpose(0, 1), self.weight)  # (G, B, o)
+        return y.transpose(0, 1)  # (B, G, o)
+
+
+class NormSilu(nn.Module):
+    """SiLU of RMSNorm over the last axis."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(F.rms_norm(x, (x.shape[-1],), self.scale, EPS))
+
+
+def mlp(inputs: int, units: int, layers: int, outputs: int, scale: float = 1.0) -> nn.Sequential:
+    """`layers` x (linear, RMSNorm, SiLU), then a linear map whose initial weights are scaled by `scale`."""
+    parts: list[nn.Module] = []
+    for i in range(layers):
+        parts += [linear(units if i else inputs, units, bias=False), NormSilu(units)]
+    return nn.Sequential(*parts, linear(units, outputs, scale))

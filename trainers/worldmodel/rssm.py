@@ -1,0 +1,121 @@
+"""Recurrent state-space model: a block-diagonal GRU with categorical latents (DreamerV3, section "World model learning")."""
+
+import torch
+from torch import Tensor, nn
+
+from trainers.worldmodel.config import ModelConfig
+from trainers.worldmodel.layers import BlockLinear, NormSilu, linear
+from trainers.worldmodel.losses import unimix
+from trainers.worldmodel.types import Posterior, State
+
+
+class RSSM(nn.Module):
+    """h[t] = GRU(h[t-1], z[t-1], a[t]), prior(z[t] | h[t]), posterior(z[t] | h[t], embed[t]).
+
+    A linear map of a concatenation is written as a sum of maps, so that whatever does not depend on the recurrent state
+    is computed for all steps at once, before the scan; the prior is computed once, after it.
+    """
+
+    def __init__(self, config: ModelConfig, embed_dim: int) -> None:
+        super().__init__()
+        self._stoch, self._classes, self._blocks = config.stoch, config.classes, config.blocks
+        self._deter = config.deter
+        hidden, flat = config.hidden, config.stoch * config.classes
+        core_in = config.deter // config.blocks + 3 * hidden  # what each block of the core reads
+        self.deter_in, self.deter_norm = linear(config.deter, hidden), NormSilu(hidden)
+        self.stoch_in, self.stoch_norm = linear(flat, hidden), NormSilu(hidden)
+        self.action_in, self.action_norm = linear(config.action_dim, hidden), NormSilu(hidden)
+        self.core_deter = BlockLinear(config.deter, config.deter, config.blocks, core_in)
+        self.core_state = linear(2 * hidden, config.deter, bias=False, fan_in=core_in)
+        self.core_action = linear(hidden, config.deter, fan_in=core_in)
+        self.core_norm = NormSilu(config.deter)
+        self.gates = BlockLinear(config.deter, 3 * config.deter, config.blocks)
+        self.gates_bias = nn.Parameter(torch.zeros(config.blocks, 3 * config.deter // config.blocks))
+        self.post_deter = linear(config.deter, hidden, bias=False, fan_in=config.deter + embed_dim)
+        self.post_embed = linear(embed_dim, hidden, fan_in=config.deter + embed_dim)
+        self.post_norm, self.post_out = NormSilu(hidden), linear(hidden, flat)
+        self.prior = nn.Sequential(
+            linear(config.deter, hidden), NormSilu(hidden), linear(hidden, hidden), NormSilu(hidden), linear(hidden, flat)
+        )
+
+    def initial(self, batch: int) -> State:
+        """Zeros, [batch, ...]."""
+        zeros = self.gates_bias.new_zeros
+        return State(zeros(batch, self._deter), zeros(batch, self._stoch, self._classes))
+
+    def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, state: State, sample: bool = True) -> Posterior:
+        """Filter windows.
+
+        Args:
+            embed: float [B, L, E].
+            action: float [B, L, A], led to each row.
+            is_first: bool [B, L]; the state before such a row, and the action that led to it, are zeroed.
+            state: before the first row, [B, ...].
+            sample: latents are samples, or the most probable classes.
+        """
+        keep = (~is_first).to(embed.dtype).T.unsqueeze(-1)  # (L, B, 1)
+        actions = self._action_part(action.transpose(0, 1) * keep)  # (L, B, deter)
+        embeds = self.post_embed(embed.transpose(0, 1))  # (L, B, hidden)
+        noise = _noise(actions, (*actions.shape[:2], self._stoch, self._classes), sample)
+        deter, stoch = state.deter, state.stoch.flatten(1)
+        deters, stochs, probs = [], [], []
+        for act, emb, kept, eps in zip(actions, embeds, keep, noise, strict=True):
+            deter = self._core(deter * kept, stoch * kept, act)
+            prob = self._probs(self.post_out(self.post_norm(self.post_deter(deter) + emb)))
+            latent = _straight_through(prob, eps)
+            stoch = latent.flatten(1)
+            deters.append(deter)
+            stochs.append(latent)
+            probs.append(prob)
+        states = State(torch.stack(deters, 1), torch.stack(stochs, 1))
+        return Posterior(states, torch.stack(probs, 1).log(), self.prior_probs(states.deter).log())
+
+    def prior_probs(self, deter: Tensor) -> Tensor:
+        """Probabilities [..., S, K] of the latent before its observation."""
+        return self._probs(self.prior(deter))
+
+    def observe_step(self, state: State, embed: Tensor, action: Tensor, is_first: Tensor, sample: bool) -> State:
+        """One row of `observe`: states, embeddings [B, E], actions [B, A] and flags [B] -> State [B, ...]."""
+        keep = (~is_first).to(embed.dtype).unsqueeze(-1)
+        deter = self._core(state.deter * keep, state.stoch.flatten(-2) * keep, self._action_part(action * keep))
+        prob = self._probs(self.post_out(self.post_norm(self.post_deter(deter) + self.post_embed(embed))))
+        return State(deter, _straight_through(prob, _noise(prob, prob.shape, sample)))
+
+    def imagine_step(self, state: State, action: Tensor, sample: bool) -> State:
+        """One step without observation: State [B, ...], action [B, A] -> State [B, ...]."""
+        deter = self._core(state.deter, state.stoch.flatten(-2), self._action_part(action))
+        prob = self.prior_probs(deter)
+        return State(deter, _straight_through(prob, _noise(prob, prob.shape, sample)))
+
+    def _action_part(self, action: Tensor) -> Tensor:
+        """What the action adds to the core's input, [..., A] -> [..., deter]; larger actions are scaled to 1 (upstream)."""
+        bounded = action / action.detach().abs().clamp(min=1)
+        return self.core_action(self.action_norm(self.action_in(bounded)))
+
+    def _core(self, deter: Tensor, stoch: Tensor, action_part: Tensor) -> Tensor:
+        """The GRU: (B, deter), (B, S * K), (B, deter) -> (B, deter)."""
+        parts = (self.deter_norm(self.deter_in(deter)), self.stoch_norm(self.stoch_in(stoch)))
+        x = self.core_state(torch.cat(parts, -1)) + action_part + self.core_deter(deter).flatten(1)
+        gates = self.gates(self.core_norm(x)) + self.gates_bias  # (B, G, 3 * deter / G)
+        reset, candidate, update = gates.chunk(3, -1)
+        candidate = torch.tanh(torch.sigmoid(reset) * candidate).flatten(1)
+        update = torch.sigmoid(update - 1).flatten(1)
+        return torch.lerp(deter, candidate, update)
+
+    def _probs(self, logits: Tensor) -> Tensor:
+        """(..., S * K) -> (..., S, K)."""
+        return unimix(logits.unflatten(-1, (self._stoch, self._classes)))
+
+
+def _noise(like: Tensor, shape: tuple[int, ...], sample: bool) -> Tensor:
+    """Exponential noise e for `_straight_through`: argmax p / e is a sample of p (the exponential race); ones give the mode."""
+    if sample:
+        return torch.empty(shape, dtype=like.dtype, device=like.device).exponential_()
+    return like.new_ones(()).expand(shape)
+
+
+def _straight_through(probs: Tensor, noise: Tensor) -> Tensor:
+    """One-hot [..., K] of the largest `probs / noise`, whose gradient is that of `probs` (DreamerV2, algorithm 1)."""
+    with torch.no_grad():
+        hot = torch.zeros_like(probs).scatter_(-1, (probs / noise).argmax(-1, keepdim=True), 1.0)
+    return hot + (probs - probs.detach()) if probs.requires_grad else hot

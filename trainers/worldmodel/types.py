@@ -1,0 +1,47 @@
+"""What goes into a world model and what comes out."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class State(NamedTuple):
+    """Latent state.
+
+    Attributes:
+        deter: float [..., deter].
+        stoch: float [..., S, K], one-hot samples; all zeros in the initial state.
+    """
+
+    deter: Tensor
+    stoch: Tensor
+
+
+class Batch(NamedTuple):
+    """Windows of trajectories.
+
+    Attributes:
+        observation: [B, L, *observation_shape], float (vectors) or uint8 (frames).
+        action: float [B, L, A], the action that led to each row.
+        reward: float [B, L], arrives with each row.
+        is_first, is_terminal: bool [B, L].
+    """
+
+    observation: Tensor
+    action: Tensor
+    reward: Tensor
+    is_first: Tensor
+    is_terminal: Tensor
+
+
+class Posterior(NamedTuple):
+    """A filtered window.
+
+    Attributes:
+        states: State of [B, L, ...].
+        post_logits, prior_logits: float [B, L, S, K], log-probabilities with the uniform mixture already in them.
+    """
+
+    states: State
+    post_logits: Tensor
+    prior_logits: Tensor
