@@ -56,12 +56,21 @@ class PublishedEncoder(Encoder):
     _network: Network
 
     def __init__(
-        self, name: str, dim: int, network: Network, how: Preprocess, device: str, layer: int | None = None, pooling: str | None = None
+        self,
+        name: str,
+        dim: int,
+        network: Network,
+        how: Preprocess,
+        device: str,
+        layer: int | None = None,
+        pooling: str | None = None,
     ) -> None:
         network.configure(layer, pooling)
         super().__init__(name, dim, network, how.size, str(how), device)
         self._how = how
         self.layer, self.pooling = layer, pooling or "default"
+        if (layer, pooling) != (None, None):
+            self.dim = self.embed(np.zeros((1, how.size, how.size, 3), np.uint8)).shape[-1]
 
     @torch.no_grad()
     def embed(self, frames: Frames) -> Tensor:

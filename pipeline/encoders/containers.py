@@ -40,7 +40,9 @@ def read_container(path: Path) -> Any:
         raise UserError(f"{path}: no such weights file")
     kind = _kind(path)
     if kind == "page":
-        raise UserError(f"{path}: expected a checkpoint, found a web page (a download that wanted a login?); fetch the file itself")
+        raise UserError(
+            f"{path}: expected a checkpoint, found a web page (a download that wanted a login?); fetch the file itself"
+        )
     try:
         if kind == "safetensors":
             from safetensors.torch import load_file
@@ -54,30 +56,27 @@ def read_container(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many kinds for a damaged file
         if "Unsupported global" in str(error) or "Unsupported operand" in str(error) or "Unsupported class" in str(error):
-            found = "a pickle that runs code when it is read; nothing was executed (`python -m pipeline.encoders.convert` keeps its tensors only)"
+            found = "a pickle that runs code when it is read; nothing was executed (`python -m pipeline.encoders.convert` "
+            found += "keeps its tensors only)"
         else:
             found = f"a truncated or damaged {kind} file ({(str(error).strip().splitlines() or [type(error).__name__])[0][:100]})"
         raise UserError(f"{path}: expected a checkpoint, found {found}") from None
 
 
-def unwrap(held: Any, wrap: tuple[str, ...], path: Path) -> State:
-    """The state dict inside the containers around it, float tensors as float32.
-
-    Args:
-        wrap: keys of those containers, outermost first. One that is absent is skipped: hubs often re-publish the inner part.
+def unwrap(held: Any, wrap: tuple[str, ...], bare: bool, path: Path) -> State:
+    """The state dict of what a file holds, float tensors as float32; see `Source.wrap` and `Source.bare`.
 
     Raises:
         UserError: there is no state dict there.
     """
     if isinstance(held, tuple | list) and held:
         held = held[0]
-    for key in wrap:
-        if isinstance(held, dict) and isinstance(held.get(key), dict):
-            held = held[key]
-    state = {key: value for key, value in held.items() if isinstance(value, Tensor)} if isinstance(held, dict) else {}
+    inside = next((held[key] for key in wrap if isinstance(held, dict) and isinstance(held.get(key), dict)), None)
+    chosen = inside if wrap and (inside is not None or not bare) else held
+    state = {key: value for key, value in chosen.items() if isinstance(value, Tensor)} if isinstance(chosen, dict) else {}
     if not state:
         found = f"keys {', '.join(map(str, list(held)[:4]))}" if isinstance(held, dict) else type(held).__name__
-        raise UserError(f"{path}: expected a state dict{' in ' + '/'.join(wrap) if wrap else ''}, found {found}")
+        raise UserError(f"{path}: expected a state dict{' under ' + ' or '.join(map(repr, wrap)) if wrap else ''}, found {found}")
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 

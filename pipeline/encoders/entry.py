@@ -52,8 +52,8 @@ class Preprocess:
         resize: pixels: of the shorter side, or of both sides where `square`.
         crop: side of the centre crop, None for none.
         backend: what resamples: Pillow on the uint8 image ("pil"); torch's kernel for uint8 tensors ("uint8", torchvision's v2
-            transforms); torch's for floats, rounded to whole pixel values ("rounded", torchvision's first transforms on uint8 tensors);
-            or torch on the float tensor in [0, 1], with or without antialiasing ("float", "float-aliased").
+            transforms); torch's for floats, rounded to whole pixel values ("rounded", torchvision's first transforms on uint8
+            tensors); or torch on the float tensor in [0, 1], with or without antialiasing ("float", "float-aliased").
         mean, std: per channel, of pixels in [0, 1].
     """
 
@@ -82,7 +82,8 @@ class Source:
 
     Attributes:
         file: its name there. page: where a person finds it, in words.
-        wrap: keys of the containers around the state dict, outermost first (a container that is not there is skipped).
+        wrap: keys under which the file may hold its state dict, the first that is there counts; empty: it is the state dict.
+        bare: whether the state dict may also lie bare, as hubs re-publish it.
         hub: repository on the Hugging Face hub that holds a file of a layout `Entry.keys` reads. hub_file: its name there.
         revision: commit of that repository, where known.
         sha256, hub_sha256: of `file` and `hub_file` as published, or their leading digits where only those are stated.
@@ -91,6 +92,7 @@ class Source:
     file: str
     page: str
     wrap: tuple[str, ...] = ()
+    bare: bool = False
     hub: str | None = None
     hub_file: str | None = None
     revision: str | None = None

@@ -20,9 +20,13 @@ _HF_BLOCK = (
 
 
 def under(state: State, prefix: str) -> State:
-    """The tensors whose name starts with `prefix`, without it; all of them where none does."""
-    chosen = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
-    return chosen or state
+    """The tensors whose name starts with `prefix`, without it."""
+    return {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+
+
+def stripped(state: State, prefix: str) -> State:
+    """The tensors below `prefix`, or all of them where none is: for a wrapper that some of the published files lack."""
+    return under(state, prefix) or state
 
 
 def without(state: State, *patterns: str) -> State:
@@ -44,12 +48,18 @@ def fuse_qkv(state: State) -> State:
     """`attn.q`, `attn.k`, `attn.v` of each block -> one `attn.qkv`, as timm holds them."""
     fused = {key: value for key, value in state.items() if not re.search(r"attn\.[qkv]\.", key)}
     for key in [key for key in state if ".attn.q." in key]:
-        parts = [state[key.replace(".attn.q.", f".attn.{part}.")] for part in "qkv" if key.replace(".attn.q.", f".attn.{part}.") in state]
+        parts = [
+            state[key.replace(".attn.q.", f".attn.{part}.")]
+            for part in "qkv"
+            if key.replace(".attn.q.", f".attn.{part}.") in state
+        ]
         fused[key.replace(".attn.q.", ".attn.qkv.")] = torch.cat(parts)
     return fused
 
 
 def from_transformers(state: State, blocks: str) -> State:
     """A transformers ViT's blocks (`{blocks}.N.`) under timm's names."""
-    inside = rename({k: v for k, v in state.items() if k.startswith(blocks + ".")}, ((f"^{re.escape(blocks)}\\.", "blocks."), *_HF_BLOCK))
+    inside = rename(
+        {k: v for k, v in state.items() if k.startswith(blocks + ".")}, ((f"^{re.escape(blocks)}\\.", "blocks."), *_HF_BLOCK)
+    )
     return {k: v for k, v in state.items() if not k.startswith(blocks + ".")} | fuse_qkv(inside)

@@ -47,7 +47,9 @@ _MADE_HERE: dict[str, Callable[[str, Path | None, str], Encoder]] = {
 }
 
 
-def published(entry: Entry, weights: Path | None, device: str, layer: int | None = None, pooling: str | None = None) -> PublishedEncoder:
+def published(
+    entry: Entry, weights: Path | None, device: str, layer: int | None = None, pooling: str | None = None
+) -> PublishedEncoder:
     """A published encoder, whole or cut after block `layer`, pooled as its authors do or as `pooling` says.
 
     Raises:
@@ -55,7 +57,7 @@ def published(entry: Entry, weights: Path | None, device: str, layer: int | None
     """
     path = find_weights(entry, weights)
     network = entry.network()
-    state = entry.keys(unwrap(read_container(path), entry.source.wrap, path), network)
+    state = entry.keys(unwrap(read_container(path), entry.source.wrap, entry.source.bare, path), network)
     load_strictly(network.body, state, path, entry.info.name)
     return PublishedEncoder(entry.info.name, entry.info.dim or 0, network, entry.preprocess, device, layer, pooling)
 

@@ -13,12 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from pipeline.encoders.entry import Entry
 from pipeline.encoders.networks.network import Network
 
-_HEAD = '"""GFLOP of one frame (2 x multiply-adds, at the encoder\'s own resolution) and millions of parameters; made by measure.py."""\n\n'
+_HEAD = '"""Of each published encoder: GFLOP of one frame at its own resolution, millions of parameters (measure.py)."""'
 
 
 def meta_network(entry: Entry) -> Network:
     """The encoder's network, ready to run, on the meta device: shapes without values."""
-    network = entry.network().to("meta")
+    network = entry.network()
     network.configure(None, None)
     return network.to("meta").eval().requires_grad_(False)
 
@@ -41,4 +41,4 @@ def cost(entry: Entry) -> tuple[float, float]:
 def write_costs(entries: list[Entry]) -> None:
     """Measure every entry and rewrite `costs.py`."""
     rows = "".join(f'    "{entry.info.name}": {cost(entry)},\n' for entry in entries)
-    Path(__file__).with_name("costs.py").write_text(f"{_HEAD}COSTS = {{\n{rows}}}\n")
+    Path(__file__).with_name("costs.py").write_text(f"{_HEAD}\n\nCOSTS = {{\n{rows}}}\n")

@@ -54,7 +54,7 @@ def _crop(height: int, width: int, how: Preprocess) -> tuple[int, int]:
 
 
 def _pil(image: NDArray[np.uint8], how: Preprocess) -> NDArray[np.uint8]:
-    height, width = resized(*image.shape[:2], how)
+    height, width = resized(image.shape[0], image.shape[1], how)
     if (height, width) != image.shape[:2]:
         image = np.asarray(Image.fromarray(image).resize((width, height), _PIL[how.filter]))
     if how.crop is None:
@@ -65,7 +65,7 @@ def _pil(image: NDArray[np.uint8], how: Preprocess) -> NDArray[np.uint8]:
 
 def _resampled(frames: Tensor, how: Preprocess) -> Tensor:
     """uint8 [N, 3, H, W] -> float32 in [0, 1], resampled and cropped by torch."""
-    height, width = resized(*frames.shape[-2:], how)
+    height, width = resized(frames.shape[-2], frames.shape[-1], how)
     same = (height, width) == tuple(frames.shape[-2:])
     as_float = how.backend.startswith("float")
     if as_float:

@@ -28,7 +28,10 @@ _INFOS = (*made_here.INFOS, *(entry.info for entry in _ENTRIES.values()))
 
 def list_encoders() -> list[EncoderInfo]:
     """Every registered representation, in registry order."""
-    return [replace(info, gflop=COSTS[info.name][0], parameters=COSTS[info.name][1]) if info.name in COSTS else info for info in _INFOS]
+    return [
+        replace(info, gflop=COSTS[info.name][0], parameters=COSTS[info.name][1]) if info.name in COSTS else info
+        for info in _INFOS
+    ]
 
 
 def selectable_names() -> list[str]:
@@ -49,7 +52,11 @@ def entry_of(name: str) -> Entry | None:
 def code_of(name: str) -> tuple[str, ...]:
     """Source files that decide a representation's embeddings, relative to the project's root."""
     entry = entry_of(name)
-    files = (*entry.code, "entry.py", "containers.py", "networks/network.py", "preprocess.py") if entry else ("cnn.py", "checkpoint.py")
+    files = (
+        (*entry.code, "entry.py", "containers.py", "networks/network.py", "preprocess.py")
+        if entry
+        else ("cnn.py", "checkpoint.py")
+    )
     return tuple(f"pipeline/encoders/{file}" for file in ("base.py", *files))
 
 

@@ -1,4 +1,7 @@
-"""Finding a published encoder's weights: a local file, the Hugging Face hub's cache, the hub, or a line that says what to fetch."""
+"""Finding a published encoder's weights.
+
+A local file, the Hugging Face hub's cache, the hub, or a line that says what to fetch.
+"""
 
 from pathlib import Path
 
@@ -12,11 +15,12 @@ _ANSWER_S = 4.0  # the hub's first answer; past it the message below is more use
 def find_weights(entry: Entry, weights: Path | None) -> Path:
     """The file to load: `weights` itself, or the hub's copy, from its cache where it is there.
 
-    `HF_HOME`, `HF_HUB_OFFLINE` and the hub's other settings are respected; the revision is pinned where it is known, and the download
-    verified where its checksum is.
+    `HF_HOME`, `HF_HUB_OFFLINE` and the hub's other settings are respected; the revision is pinned where it is known, and the
+    download verified where its checksum is.
 
     Raises:
-        UserError: no such file; or nothing to download from, no network, or a gated repository: with the file's name, its licence,
+        UserError: no such file; or nothing to download from, no network, or a gated repository: with the file's name, its
+        licence,
             where it comes from and where to put it. A download that is not the published file.
     """
     if weights is not None:
@@ -28,17 +32,21 @@ def find_weights(entry: Entry, weights: Path | None) -> Path:
         raise UserError(f"{entry.info.name} has no file on the hub: {wanted(entry)}")
     path = _from_hub(entry, source.hub, source.hub_file)
     if source.hub_sha256 and not sha256_file(path).startswith(source.hub_sha256):
-        raise UserError(f"{path}: not the published {source.hub}/{source.hub_file}: its sha256 is another; remove it and try again")
+        raise UserError(
+            f"{path}: not the published {source.hub}/{source.hub_file}: its sha256 is another; remove it and try again"
+        )
     return path
 
 
 def wanted(entry: Entry) -> str:
     """Which file an encoder needs, its licence, where it comes from and where to put it."""
     name, source = entry.info.name, entry.source
-    hub = f", or {source.hub_file} of {source.hub} on the Hugging Face hub" if source.hub and source.hub not in source.page else ""
+    hub = (
+        f", or {source.hub_file} of {source.hub} on the Hugging Face hub" if source.hub and source.hub not in source.page else ""
+    )
     return (
-        f"{name} needs {source.file} (licence: {entry.info.licence}) from {source.page}{hub}; save it anywhere and give its path as "
-        f"weights.{name} in params.yaml, or as load_encoder({name!r}, weights=PATH)"
+        f"{name} needs {source.file} (licence: {entry.info.licence}) from {source.page}{hub}; save it anywhere and give its path "
+        f"as weights.{name} in params.yaml, or as load_encoder({name!r}, weights=PATH)"
     )
 
 
@@ -70,4 +78,6 @@ def _from_hub(entry: Entry, repository: str, file: str) -> Path:
         return Path(hf_hub_download(repository, file, revision=entry.source.revision, etag_timeout=_ANSWER_S))
     except Exception as error:  # the hub's client raises many kinds: offline, unreachable, gated, gone
         reason = type(error).__name__
-        raise UserError(f"{entry.info.name}: {repository}/{file} cannot be had from the hub now ({reason}); {wanted(entry)}") from None
+        raise UserError(
+            f"{entry.info.name}: {repository}/{file} cannot be had from the hub now ({reason}); {wanted(entry)}"
+        ) from None

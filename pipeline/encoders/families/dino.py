@@ -23,9 +23,9 @@ def _vit(timm_name: str, **options: Any) -> "Network":
 
 
 def _dino_keys(state: "State", network: "Network") -> "State":
-    from pipeline.encoders.keys import under, without
+    from pipeline.encoders.keys import stripped, without
 
-    return without(under(under(state, "module."), "backbone."), r"head\.")
+    return without(stripped(stripped(state, "module."), "backbone."), r"head\.")
 
 
 def _dinov2_keys(state: "State", network: "Network") -> "State":
@@ -62,37 +62,68 @@ def _dinov3_keys(state: "State", network: "Network") -> "State":
 
 def _dino(name: str, timm_name: str, file: str, dim: int) -> Entry:
     info = EncoderInfo(
-        name, dim, f"ViT-{'S' if dim == 384 else 'B'}/16", "self-distillation", "ImageNet-1k", 1_281_167, made_here=False, grid=(14, 14, dim)
+        name,
+        dim,
+        f"ViT-{'S' if dim == 384 else 'B'}/16",
+        "self-distillation",
+        "ImageNet-1k",
+        1_281_167,
+        made_here=False,
+        grid=(14, 14, dim),
     )
-    source = Source(file, "the README of GitHub facebookresearch/dino", hub=f"timm/{timm_name}.dino", hub_file="model.safetensors")
+    source = Source(
+        file, "the README of GitHub facebookresearch/dino", hub=f"timm/{timm_name}.dino", hub_file="model.safetensors"
+    )
     return Entry(info, _CROP, source, lambda: _vit(timm_name), _dino_keys, _CODE)
 
 
 def _dinov2(size: str, letter: str, dim: int, registers: bool, aliases: tuple[str, ...] = ()) -> Entry:
-    name, timm_name = f"dinov2_vit{letter}14" + ("_reg" if registers else ""), f"vit_{size}_patch14_{'reg4_' if registers else ''}dinov2"
+    name, timm_name = (
+        f"dinov2_vit{letter}14" + ("_reg" if registers else ""),
+        f"vit_{size}_patch14_{'reg4_' if registers else ''}dinov2",
+    )
     info = EncoderInfo(
-        name, dim, f"ViT-{letter.upper()}/14" + (" + 4 registers" if registers else ""), "self-distillation + masked latents", "LVD-142M",
-        142_000_000, made_here=False, aliases=aliases, grid=(16, 16, dim),
-    )  # fmt: skip
+        name,
+        dim,
+        f"ViT-{letter.upper()}/14" + (" + 4 registers" if registers else ""),
+        "self-distillation + masked latents",
+        "LVD-142M",
+        142_000_000,
+        made_here=False,
+        aliases=aliases,
+        grid=(16, 16, dim),
+    )
     source = Source(
-        f"dinov2_vit{letter}14{'_reg4' if registers else ''}_pretrain.pth", "the README of GitHub facebookresearch/dinov2",
-        hub=None if registers else f"timm/{timm_name}.lvd142m", hub_file="model.safetensors",
-    )  # fmt: skip
+        f"dinov2_vit{letter}14{'_reg4' if registers else ''}_pretrain.pth",
+        "the README of GitHub facebookresearch/dinov2",
+        hub=None if registers else f"timm/{timm_name}.lvd142m",
+        hub_file="model.safetensors",
+    )
     return Entry(info, _CROP, source, lambda: _vit(timm_name, img_size=224), _dinov2_keys, _CODE)
 
 
 def _dinov3(size: str, letter: str, dim: int, digits: str) -> Entry:
     name = f"dinov3_vit{letter}16"
     info = EncoderInfo(
-        name, dim, f"ViT-{letter.upper()}/16, rotary, 4 registers", "self-distillation + masked latents", "LVD-1689M", 1_689_000_000,
-        licence="DINOv3 License", made_here=False, grid=(16, 16, dim),
-    )  # fmt: skip
+        name,
+        dim,
+        f"ViT-{letter.upper()}/16, rotary, 4 registers",
+        "self-distillation + masked latents",
+        "LVD-1689M",
+        1_689_000_000,
+        licence="DINOv3 License",
+        made_here=False,
+        grid=(16, 16, dim),
+    )
     source = Source(
-        f"{name}_pretrain_lvd1689m-{digits}.pth", "the README of GitHub facebookresearch/dinov3 (its licence must be accepted there)",
+        f"{name}_pretrain_lvd1689m-{digits}.pth",
+        "the README of GitHub facebookresearch/dinov3 (its licence must be accepted there)",
         sha256=digits,
-    )  # fmt: skip
+    )
     how = Preprocess(resize=256, square=True, filter="bilinear", backend="uint8")
-    return Entry(info, how, source, lambda: _vit(f"vit_{size}_patch16_dinov3_qkvb", meta=False, img_size=256), _dinov3_keys, _CODE)
+    return Entry(
+        info, how, source, lambda: _vit(f"vit_{size}_patch16_dinov3_qkvb", meta=False, img_size=256), _dinov3_keys, _CODE
+    )
 
 
 ENTRIES = (

@@ -1,7 +1,8 @@
 """I-JEPA (native in timm) and V-JEPA 2 (native in transformers): predictors of masked latents, without a class token.
 
-Upstream: facebookresearch/ijepa (`src/models/vision_transformer.py`), facebookresearch/vjepa2 (the same path; `evals/hub/preprocessor.py`).
-A vector is the mean of the tokens after the last norm. A still image is a video of the same frame twice, one tubelet.
+Upstream: facebookresearch/ijepa (`src/models/vision_transformer.py`), facebookresearch/vjepa2 (the same path;
+`evals/hub/preprocessor.py`). A vector is the mean of the tokens after the last norm. A still image is a video of the same frame
+twice, one tubelet.
 """
 
 from typing import TYPE_CHECKING
@@ -37,14 +38,16 @@ def _vjepa_keys(state: "State", network: "Network") -> "State":
     from pipeline.encoders.keys import rename, under, without
 
     if any(key.startswith("encoder.layer.") for key in state):
-        return under(without(state, r"predictor\."), "encoder.")
+        return under(state, "encoder.")
     state = rename(
-        without(under(under(state, "module."), "backbone."), "pos_embed$"),
+        without(under(state, "module.backbone."), "pos_embed$"),
         (
-            (r"^patch_embed\.", "embeddings.patch_embeddings."), (r"^blocks\.", "layer."), (r"^norm\.", "layernorm."),
+            (r"^patch_embed\.", "embeddings.patch_embeddings."),
+            (r"^blocks\.", "layer."),
+            (r"^norm\.", "layernorm."),
             (r"\.attn\.", ".attention."),
         ),
-    )  # fmt: skip
+    )
     for key in [key for key in state if ".attention.qkv." in key]:
         for part, value in zip(("query", "key", "value"), state.pop(key).chunk(3), strict=True):
             state[key.replace(".qkv.", f".{part}.")] = value
@@ -53,18 +56,47 @@ def _vjepa_keys(state: "State", network: "Network") -> "State":
 
 ENTRIES = (
     Entry(
-        EncoderInfo("ijepa_vith14", 1280, "ViT-H/14", "masked latents", "ImageNet-1k", 1_281_167, licence="CC BY-NC 4.0", made_here=False,
-                    grid=(16, 16, 1280)),
+        EncoderInfo(
+            "ijepa_vith14",
+            1280,
+            "ViT-H/14",
+            "masked latents",
+            "ImageNet-1k",
+            1_281_167,
+            licence="CC BY-NC 4.0",
+            made_here=False,
+            grid=(16, 16, 1280),
+        ),
         Preprocess(resize=256, crop=224),
         Source("IN1K-vit.h.14-300e.pth.tar", "the README of GitHub facebookresearch/ijepa", wrap=("target_encoder",)),
-        _ijepa, _ijepa_keys, ("families/jepa.py", "keys.py", "networks/vit.py"),
+        _ijepa,
+        _ijepa_keys,
+        ("families/jepa.py", "keys.py", "networks/vit.py"),
     ),
     Entry(
-        EncoderInfo("vjepa2_vitl", 1024, "ViT-L/16, tubelets, 3D rotary", "masked video latents", "VideoMix-22M", 22_000_000, temporal=True,
-                    licence="MIT", made_here=False, grid=(16, 16, 1024)),
+        EncoderInfo(
+            "vjepa2_vitl",
+            1024,
+            "ViT-L/16, tubelets, 3D rotary",
+            "masked video latents",
+            "VideoMix-22M",
+            22_000_000,
+            temporal=True,
+            licence="MIT",
+            made_here=False,
+            grid=(16, 16, 1024),
+        ),
         Preprocess(resize=292, crop=256, filter="bilinear"),
-        Source("vitl.pt", "the README of GitHub facebookresearch/vjepa2", wrap=("encoder",), hub="facebook/vjepa2-vitl-fpc64-256",
-               hub_file="model.safetensors"),
-        _vjepa, _vjepa_keys, ("families/jepa.py", "keys.py", "networks/vjepa2.py"),
+        Source(
+            "vitl.pt",
+            "the README of GitHub facebookresearch/vjepa2",
+            wrap=("encoder",),
+            bare=True,
+            hub="facebook/vjepa2-vitl-fpc64-256",
+            hub_file="model.safetensors",
+        ),
+        _vjepa,
+        _vjepa_keys,
+        ("families/jepa.py", "keys.py", "networks/vjepa2.py"),
     ),
-)  # fmt: skip
+)

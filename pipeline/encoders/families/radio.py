@@ -1,10 +1,10 @@
 """RADIO v2.5: an agglomerative model, native in timm once its patch generator's tensors are put in timm's form.
 
-Upstream: NVlabs/RADIO (`hubconf.py`, `radio/vit_patch_generator.py`, `radio/radio_model.py`). Its file is a pickle with the training's
-settings beside the weights; where those name classes of other libraries, `python -m pipeline.encoders.convert` keeps the tensors.
-The patch embedding is a linear map of flattened patches (a convolution, reshaped); its 128 x 128 positions are interpolated
-bilinearly; one class token per teacher and registers stand before the patches, without positions; there is no last norm. The
-vector is the tokens of the teachers that have a summary (CLIP, SigLIP, DINOv2; SAM has none), side by side.
+Upstream: NVlabs/RADIO (`hubconf.py`, `radio/vit_patch_generator.py`, `radio/radio_model.py`). Its file is a pickle with the
+training's settings beside the weights; where those name classes of other libraries, `python -m pipeline.encoders.convert` keeps
+the tensors. The patch embedding is a linear map of flattened patches (a convolution, reshaped); its 128 x 128 positions are
+interpolated bilinearly; one class token per teacher and registers stand before the patches, without positions; there is no last
+norm. The vector is the tokens of the teachers that have a summary (CLIP, SigLIP, DINOv2; SAM has none), side by side.
 """
 
 from typing import TYPE_CHECKING
@@ -33,12 +33,16 @@ def _vit() -> "Network":
 def _keys(state: "State", network: "Network") -> "State":
     import torch
 
-    from pipeline.encoders.keys import under, without
+    from pipeline.encoders.keys import stripped, without
     from pipeline.encoders.networks.vit import resize_positions
 
-    state = under(under(under(state, "base_model."), "radio_model."), "model.")
-    state = without(state, "input_conditioner", "summary_idxs", "_heads", "_feature_projections", "adaptors", r"norm\.", r"head\.")
-    generator = {key.removeprefix("patch_generator."): state.pop(key) for key in list(state) if key.startswith("patch_generator.")}
+    state = stripped(stripped(stripped(state, "base_model."), "radio_model."), "model.")
+    state = without(
+        state, "input_conditioner", "summary_idxs", "_heads", "_feature_projections", "adaptors", r"norm\.", r"head\."
+    )
+    generator = {
+        key.removeprefix("patch_generator."): state.pop(key) for key in list(state) if key.startswith("patch_generator.")
+    }
     if (tokens := generator.pop("cls_token.token", None)) is not None:  # [tokens, D]
         state["cls_token"], state["reg_token"] = tokens[None, :1], tokens[None, 1:]
     if (positions := generator.pop("pos_embed", None)) is not None:  # [1, 128 * 128, D]
@@ -51,10 +55,24 @@ def _keys(state: "State", network: "Network") -> "State":
 
 ENTRIES = (
     Entry(
-        EncoderInfo("radio_v2_5_b", 2304, "ViT-B/16", "multi-teacher distillation", "DataComp-1B", 1_000_000_000, language=False,
-                    licence="NVIDIA Source Code License", made_here=False, grid=(14, 14, 768)),
+        EncoderInfo(
+            "radio_v2_5_b",
+            2304,
+            "ViT-B/16",
+            "multi-teacher distillation",
+            "DataComp-1B",
+            1_000_000_000,
+            language=False,
+            licence="NVIDIA Source Code License",
+            made_here=False,
+            grid=(14, 14, 768),
+        ),
         Preprocess(resize=224, crop=224, mean=CLIP[0], std=CLIP[1]),
-        Source("radio-v2.5-b_half.pth.tar", "nvidia/RADIO on the Hugging Face hub", wrap=("state_dict_ema", "state_dict")),
-        _vit, _keys, ("families/radio.py", "keys.py", "networks/vit.py"),
+        Source(
+            "radio-v2.5-b_half.pth.tar", "nvidia/RADIO on the Hugging Face hub", wrap=("state_dict_ema", "state_dict"), bare=True
+        ),
+        _vit,
+        _keys,
+        ("families/radio.py", "keys.py", "networks/vit.py"),
     ),
-)  # fmt: skip
+)

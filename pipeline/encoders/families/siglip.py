@@ -29,11 +29,15 @@ def _keys(state: "State", network: "Network") -> "State":
     state = rename(
         without(state, r"embeddings\.position_ids"),
         (
-            (r"^embeddings\.patch_embedding\.", "patch_embed.proj."), (r"^embeddings\.position_embedding\.weight$", "pos_embed"),
-            (r"^post_layernorm\.", "norm."), (r"^head\.probe$", "attn_pool.latent"), (r"^head\.attention\.out_proj\.", "attn_pool.proj."),
-            (r"^head\.layernorm\.", "attn_pool.norm."), (r"^head\.mlp\.", "attn_pool.mlp."),
+            (r"^embeddings\.patch_embedding\.", "patch_embed.proj."),
+            (r"^embeddings\.position_embedding\.weight$", "pos_embed"),
+            (r"^post_layernorm\.", "norm."),
+            (r"^head\.probe$", "attn_pool.latent"),
+            (r"^head\.attention\.out_proj\.", "attn_pool.proj."),
+            (r"^head\.layernorm\.", "attn_pool.norm."),
+            (r"^head\.mlp\.", "attn_pool.mlp."),
         ),
-    )  # fmt: skip
+    )
     for key, value in head.items():  # one matrix for query, key and value
         width, kind = len(value) // 3, key.removeprefix("head.attention.in_proj_")
         state[f"attn_pool.q.{kind}"], state[f"attn_pool.kv.{kind}"] = value[:width], value[width:]
@@ -44,7 +48,15 @@ def _keys(state: "State", network: "Network") -> "State":
 
 def _siglip(name: str, hub: str, objective: str) -> Entry:
     info = EncoderInfo(
-        name, 768, "ViT-B/16, attention pool", objective, "WebLI", 10_000_000_000, language=True, made_here=False, grid=(14, 14, 768)
+        name,
+        768,
+        "ViT-B/16, attention pool",
+        objective,
+        "WebLI",
+        10_000_000_000,
+        language=True,
+        made_here=False,
+        grid=(14, 14, 768),
     )
     source = Source("model.safetensors", f"{hub} on the Hugging Face hub", hub=hub, hub_file="model.safetensors")
     return Entry(info, Preprocess(resize=224, square=True, mean=HALF[0], std=HALF[1]), source, _vit, _keys, _CODE)

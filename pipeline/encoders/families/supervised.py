@@ -25,10 +25,20 @@ def _keys(state: "State", network: "Network") -> "State":
 _HUB = "timm/vit_base_patch16_224.augreg_in21k_ft_in1k"
 ENTRIES = (
     Entry(
-        EncoderInfo("imagenet_vitb16", 768, "ViT-B/16", "classification", "ImageNet-21k, then ImageNet-1k", 14_197_122, made_here=False,
-                    grid=(14, 14, 768)),
+        EncoderInfo(
+            "imagenet_vitb16",
+            768,
+            "ViT-B/16",
+            "classification",
+            "ImageNet-21k, then ImageNet-1k",
+            14_197_122,
+            made_here=False,
+            grid=(14, 14, 768),
+        ),
         Preprocess(resize=248, crop=224, mean=HALF[0], std=HALF[1]),
         Source("model.safetensors", f"{_HUB} on the Hugging Face hub", hub=_HUB, hub_file="model.safetensors"),
-        _vit, _keys, ("families/supervised.py", "keys.py", "networks/vit.py"),
+        _vit,
+        _keys,
+        ("families/supervised.py", "keys.py", "networks/vit.py"),
     ),
-)  # fmt: skip
+)

@@ -26,13 +26,22 @@ def _keys(state: "State", network: "Network") -> "State":
 
 def _taskonomy(task: str, published: str, sha256: str) -> Entry:
     info = EncoderInfo(
-        f"taskonomy_{task}", 2048, "ResNet-50 variant", f"supervised: {published}", "Taskonomy", 4_000_000, licence="MIT", made_here=False,
+        f"taskonomy_{task}",
+        2048,
+        "ResNet-50 variant",
+        f"supervised: {published}",
+        "Taskonomy",
+        4_000_000,
+        licence="MIT",
+        made_here=False,
         grid=(16, 16, 8),
-    )  # fmt: skip
+    )
     source = Source(
-        f"{published}_encoder-{sha256}.pth", "assets/pytorch on branch `networks` of GitHub alexsax/visual-prior", wrap=("state_dict",),
+        f"{published}_encoder-{sha256}.pth",
+        "assets/pytorch on branch `networks` of GitHub alexsax/visual-prior",
+        wrap=("state_dict",),
         sha256=sha256,
-    )  # fmt: skip
+    )
     how = Preprocess(resize=256, square=True, filter="bilinear", mean=HALF[0], std=HALF[1])
     return Entry(info, how, source, _network, _keys, ("families/taskonomy.py", "networks/taskonomy.py"))
 

@@ -32,17 +32,26 @@ def _keys(state: "State", network: "Network") -> "State":
     return rename(
         without(state, r"pooler\.", r"embeddings\.mask_token"),
         (
-            (r"^embeddings\.cls_token$", "cls_token"), (r"^embeddings\.position_embeddings$", "pos_embed"),
-            (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."), (r"^layernorm\.", "norm."),
+            (r"^embeddings\.cls_token$", "cls_token"),
+            (r"^embeddings\.position_embeddings$", "pos_embed"),
+            (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+            (r"^layernorm\.", "norm."),
         ),
-    )  # fmt: skip
+    )
 
 
 def _theia(size: str, letter: str, dim: int) -> Entry:
     info = EncoderInfo(
-        f"theia_{size}", dim, f"ViT-{letter}/16", "multi-teacher distillation", "ImageNet-1k", 1_281_167,
-        licence="The AI Institute, non-commercial", made_here=False, grid=(14, 14, dim),
-    )  # fmt: skip
+        f"theia_{size}",
+        dim,
+        f"ViT-{letter}/16",
+        "multi-teacher distillation",
+        "ImageNet-1k",
+        1_281_167,
+        licence="The AI Institute, non-commercial",
+        made_here=False,
+        grid=(14, 14, dim),
+    )
     hub = f"theaiinstitute/theia-{size}-patch16-224-cdiv"
     source = Source("model.safetensors", f"{hub} on the Hugging Face hub", hub=hub, hub_file="model.safetensors")
     return Entry(info, Preprocess(resize=256, square=True, crop=224), source, lambda: _vit(size), _keys, _CODE)

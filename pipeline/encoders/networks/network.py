@@ -1,7 +1,5 @@
 """What every frozen network offers, whatever its family."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 
@@ -35,7 +33,10 @@ class Network(nn.Module):
         if layer is not None and not 1 <= layer <= self.depth:
             raise UserError(f"layer {layer}: " + (f"expected 1 to {self.depth}" if self.depth else "this encoder cannot be cut"))
         if pooling is not None and pooling not in self.poolings:
-            raise UserError(f"pooling {pooling!r}: " + (f"expected one of {', '.join(self.poolings)}" if self.poolings else "this encoder has only its own"))
+            raise UserError(
+                f"pooling {pooling!r}: "
+                + (f"expected one of {', '.join(self.poolings)}" if self.poolings else "this encoder has only its own")
+            )
 
     def forward(self, pixels: Tensor) -> Features:
         raise NotImplementedError
@@ -44,8 +45,3 @@ class Network(nn.Module):
 def on_meta() -> "torch.device":
     """Context in which modules are built without memory; their tensors are assigned from a checkpoint."""
     return torch.device("meta")
-
-
-def cut(blocks: nn.Sequential | nn.ModuleList, layer: int | None) -> Iterable[nn.Module]:
-    """The first `layer` blocks, as the same kind of container."""
-    return blocks if layer is None else blocks[:layer]

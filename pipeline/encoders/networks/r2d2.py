@@ -1,10 +1,9 @@
 """R2D2's dense network (naver/r2d2, `nets/patchnet.py`: Quad_L2Net_ConfCFS) and its keypoints' descriptors (`extract.py`).
 
-Strides are turned into dilations, so every pixel has a descriptor. A convolution's own stride dilates only those after it, and the
-three last convolutions of even size make the map 14 pixels smaller than the image, on the lower right.
+Strides are turned into dilations, so every pixel has a descriptor. A convolution's own stride dilates only those after it, and
+the three last convolutions of even size make the map 14 pixels smaller than the image, on the lower right.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,8 +21,8 @@ _LAYERS = (
 class R2d2(Network):
     """[N, 3, H, W] -> [N, 8 * 128]: L2-normalised descriptors, the best keypoint first, zeros where there are fewer than eight.
 
-    A keypoint is a 3 x 3 maximum of repeatability with repeatability and reliability of at least 0.7; the best is the one with the
-    largest product of the two, the upper left one of equals.
+    A keypoint is a 3 x 3 maximum of repeatability with repeatability and reliability of at least 0.7; the best is the one with
+    the largest product of the two, the upper left one of equals.
     """
 
     def __init__(self) -> None:

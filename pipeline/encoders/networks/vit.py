@@ -20,7 +20,7 @@ class Vit(Network):
         normed: whether the spatial tokens are those after the last norm.
     """
 
-    def __init__(self, body: nn.Module, pooling: Pooling = "cls", head: bool = False, normed: bool = True, summary: int = 1) -> None:
+    def __init__(self, body: Any, pooling: Pooling = "cls", head: bool = False, normed: bool = True, summary: int = 1) -> None:
         super().__init__()
         self.vit: Any = body
         self.norm: nn.Module = nn.Identity()

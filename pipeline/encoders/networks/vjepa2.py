@@ -15,10 +15,9 @@ class VJepa2(Network):
 
     def __init__(self) -> None:
         super().__init__()
+        import torch
         from transformers.models.vjepa2.configuration_vjepa2 import VJEPA2Config
         from transformers.models.vjepa2.modeling_vjepa2 import VJEPA2Encoder
-
-        import torch
 
         config: Any = VJEPA2Config()
         config._attn_implementation = "sdpa"

@@ -1,8 +1,9 @@
-"""Voltron's V-Cond encoder (siddk/voltron-robotics, `vcond.py` and `util/transformer.py`): a ViT that reads a sentence beside the image.
+"""Voltron's V-Cond encoder (siddk/voltron-robotics, `vcond.py` and `util/transformer.py`): a ViT that reads a sentence beside
+the image.
 
-Blocks have RMSNorm, a SwishGLU and LayerScale. Every image is embedded with the null sentence: one start token, 19 of padding, whose
-DistilBERT states are constant, so they are computed once. Upstream's attention mask marks *queries* (it has shape [B, 1, tokens, 1]),
-so image tokens do attend to the padding's states, and a padding query attends to everything alike.
+Blocks have RMSNorm, a SwishGLU and LayerScale. Every image is embedded with the null sentence: one start token, 19 of padding,
+whose DistilBERT states are constant, so they are computed once. Upstream's attention mask marks *queries* (it has shape [B, 1,
+tokens, 1]), so image tokens do attend to the padding's states, and a padding query attends to everything alike.
 """
 
 from typing import Any
