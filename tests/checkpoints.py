@@ -7,6 +7,7 @@ tensor's dtype. No distribution method of any library is used, so the bytes stay
 """
 
 import json
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -72,7 +73,9 @@ def write_checkpoint(spec: dict[str, Any], folder: Path) -> Path:
 
         save_file(state, path, metadata={"format": "pt"})
     elif container["format"] == "torchscript":
-        torch.jit.save(torch.jit.script(_tree(state)), path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is deprecated, OpenAI's archives stay
+            torch.jit.save(torch.jit.script(_tree(state)), path)
     else:
         held: Any = state
         for key in reversed(container.get("wrap", [])):

@@ -21,8 +21,8 @@ def check_frames(frames: NDArray[np.uint8] | Tensor) -> None:
 def prepare(frames: NDArray[np.uint8] | Tensor, how: Preprocess, device: torch.device) -> Tensor:
     """uint8 [N, H, W, 3] -> normalised float32 [N, 3, size, size] on `device`.
 
-    On a CPU this is the authors' own arithmetic. Elsewhere the resampling is torch's, antialiased, rounded to whole pixel values
-    like Pillow's; its deviation is stated per encoder in docs/encoders.md.
+    On a CPU this is the authors' own arithmetic. Elsewhere Pillow's is done by torch on the whole batch (`as_pillow`); its
+    deviation is stated per encoder in docs/encoders.md.
     """
     check_frames(frames)
     if device.type == "cpu" and how.backend == "pil":
@@ -63,6 +63,14 @@ def _pil(image: NDArray[np.uint8], how: Preprocess) -> NDArray[np.uint8]:
     return image[top : top + how.crop, left : left + how.crop]
 
 
+def as_pillow(frames: Tensor, height: int, width: int, mode: str) -> Tensor:
+    """Pillow's resampling of [N, 3, H, W] in floats: columns, then rows, each rounded to whole pixel values, halves up."""
+    pixels = frames.float()
+    for size in ((frames.shape[-2], width), (height, width)):
+        pixels = F.interpolate(pixels, size, mode=mode, antialias=True).add_(0.5).floor_().clamp_(0, 255)
+    return pixels
+
+
 def _resampled(frames: Tensor, how: Preprocess) -> Tensor:
     """uint8 [N, 3, H, W] -> float32 in [0, 1], resampled and cropped by torch."""
     height, width = resized(frames.shape[-2], frames.shape[-1], how)
@@ -71,11 +79,12 @@ def _resampled(frames: Tensor, how: Preprocess) -> Tensor:
     if as_float:
         frames = _to_float(frames)
     if not same:
-        antialias = how.backend != "float-aliased"
-        if how.backend == "rounded" or (not as_float and frames.device.type != "cpu"):
+        if how.backend == "pil" or (how.backend == "uint8" and frames.device.type != "cpu"):
+            frames = as_pillow(frames, height, width, how.filter)
+        elif how.backend == "rounded":
             frames = F.interpolate(frames.float(), (height, width), mode=how.filter, antialias=True).round_().clamp_(0, 255)
         else:
-            frames = F.interpolate(frames, (height, width), mode=how.filter, antialias=antialias)
+            frames = F.interpolate(frames, (height, width), mode=how.filter, antialias=how.backend != "float-aliased")
     if how.crop is not None:
         top, left = _crop(height, width, how)
         frames = frames[..., top : top + how.crop, left : left + how.crop]

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from pipeline.encoders.entry import Preprocess
-from pipeline.encoders.preprocess import prepare
+from pipeline.encoders.preprocess import as_pillow, prepare
 from pipeline.encoders.registry import entry_of, list_encoders
 from pipeline.encoders.torchvision_ops import import_torchvision
 
@@ -62,6 +62,16 @@ def test_tensor_resampling_stays_close_to_pillows(backend):
             for b in ("pil", backend)
         )
         assert (pil - other).abs().max() < 2.1 / 255 / 0.224
+
+
+@pytest.mark.parametrize("mode", ["bicubic", "bilinear"])
+def test_the_batched_path_is_pillows_to_one_value_in_255(mode):
+    for size in [(64, 64), (256, 256), (240, 320)]:  # Pillow squashes tall images rows first
+        image = frame(*size)
+        expected = np.asarray(Image.fromarray(image).resize((224, 192), Image.Resampling[mode.upper()])).astype(int)
+        got = as_pillow(torch.from_numpy(image)[None].permute(0, 3, 1, 2), 192, 224, mode)[0].permute(1, 2, 0).numpy()
+        assert np.abs(got - expected).max() <= 1
+        assert (got != expected).mean() < 0.06  # halves, mostly
 
 
 def test_a_batch_equals_its_frames_one_by_one():
