@@ -20,8 +20,8 @@ def metrics(results: Results, expert_return: Mapping[str, float]) -> dict[str, A
         expert_return: task -> mean episode return of the behaviour's expert.
 
     Returns:
-        `selected` and `encoders.NAME`: filtering_r2, open_loop_r2 (at the longest horizon predicted from every start),
-        filtering_mae, open_loop_mae, mae_ratio.AXIS (filtering MAE under the strongest shift / under the default look) and,
+        `selected` (with its name, `encoder`) and `encoders.NAME`: filtering_r2, open_loop_r2 (at the longest horizon predicted
+        from every start), filtering_mae, open_loop_mae, mae_ratio.AXIS (filtering MAE under the strongest shift / under the default look) and,
         where it was fine-tuned, online.{first,last,offline_only}; `baselines.NAME`: the errors of guesses that need no model;
         `expert_return`. Rounded to 6 digits after the point; undefined values are null.
     """
@@ -29,7 +29,7 @@ def metrics(results: Results, expert_return: Mapping[str, float]) -> dict[str, A
         encoder: _errors(results, encoder) | _ratios(results, encoder) | _online(results, encoder) for encoder in results.encoders
     }
     return {
-        "selected": own[results.selected],
+        "selected": {"encoder": results.selected} | own[results.selected],
         "encoders": own,
         "baselines": {name: _errors(results, name) for name in BASELINES},
         "expert_return": _mean(expert_return.values()),

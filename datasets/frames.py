@@ -6,7 +6,9 @@ Folder `data/frames/TASK/`: `looks.json`, `LOOK/{shard:06d}.tar` with members `{
 
 import io
 import json
+import struct
 import tarfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -119,10 +121,23 @@ def frames_digest(folder: Path, variant: str) -> str:
 
 
 def png(frame: NDArray[np.uint8]) -> bytes:
-    """Lossless bytes of one uint8 [H, W, 3] frame."""
-    buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
+    """Lossless bytes of one uint8 [H, W, 3] frame: PNG with every row filtered by its left neighbour ("Sub").
+
+    Smaller than Pillow's adaptive filter makes rendered frames, at half of its time.
+    """
+    height, width, _ = frame.shape
+    pixels = frame.reshape(height, 3 * width)
+    lines = np.empty((height, 1 + 3 * width), np.uint8)
+    lines[:, 0] = 1
+    lines[:, 1:4] = pixels[:, :3]
+    np.subtract(pixels[:, 3:], pixels[:, :-3], out=lines[:, 4:])
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits a channel, RGB, not interlaced
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
 def write_frame_shard(path: Path, frames: Iterable[tuple[int, int, NDArray[np.uint8]]]) -> None:

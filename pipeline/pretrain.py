@@ -46,8 +46,9 @@ def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
         key |= {"seed": p.seed, "random": p.pretrain.random.model_dump(), "code": code_digest(*CODE)}
     elif trained:
         key |= {
-            "seed": p.seed, "autoencoder": p.pretrain.autoencoder.model_dump(), "compute": p.compute.model_dump(exclude={"workers"}),
-            "frames": digest(frames), "trajectories": digest(Path("data/trajectories") / task), "code": code_digest(*CODE),
+            "seed": p.seed, "autoencoder": p.pretrain.autoencoder.model_dump(),
+            "compute": p.compute.model_dump(exclude={"workers"}), "frames": digest(frames),
+            "trajectories": digest(Path("data/trajectories") / task), "code": code_digest(*CODE),
         }  # fmt: skip
     with open_work("pretrain", Path("data/weights") / task / encoder, key) as work:
         if work is None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CODE = (
     "pipeline/train.py", "trainers/algorithms.py", "trainers/data.py", "trainers/offline.py", "datasets/windows.py",
-    *(f"trainers/worldmodel/{name}.py" for name in ("config", "layers", "losses", "model", "rssm", "types", "vision")),
+    *(f"trainers/worldmodel/{n}.py" for n in ("config", "layers", "losses", "model", "observation", "rssm", "types", "vision")),
 )  # fmt: skip
 Identity = dict[str, str | int]
 MODEL, LEARNING = "model.pt", "learning.parquet"
@@ -78,7 +78,7 @@ def train_seed(job: Job) -> None:
     from datasets.windows import WindowSampler, window_starts
     from trainers.algorithms import Sizes, algorithm
     from trainers.checkpoint import save_world_model
-    from trainers.data import load_rows
+    from trainers.data import load_rows, statistics_rows
     from trainers.offline import OfflineTrainer, Settings
     from trainers.worldmodel import LossScales
 
@@ -93,6 +93,7 @@ def train_seed(job: Job) -> None:
     config = kind.configure(tuple(rows.observation.shape[1:]), rows.observation.dtype, rows.action.shape[1], sizes)
     with torch.device(compute.device):
         model = kind.build(config)
+    model.standardise(rows.observation[torch.from_numpy(statistics_rows(data))])
     sampler = WindowSampler(window_starts(data, train.length), train.batch, train.length, job.seed)
     settings = Settings(train.updates, train.learning_rate, train.clip, train.checkpoint_every)
     trainer = OfflineTrainer(model, rows, sampler, settings, job.checkpoint)

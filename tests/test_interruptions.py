@@ -17,6 +17,8 @@ import pytest
 from datasets.manifest import digest
 from tests.synthetic import ROOT, TASK, write_params
 
+pytestmark = pytest.mark.xdist_group("interruptions")  # one measured run serves them all
+
 STAGES = {
     "collect": ([], Path("data/trajectories") / TASK),
     "render": ([], Path("data/frames") / TASK),

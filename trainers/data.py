@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.embeddings import Embeddings
@@ -24,6 +25,12 @@ class Rows(NamedTuple):
     def windows(self, rows: Tensor) -> Batch:
         """Batch of the rows at int64 [B, L]."""
         return Batch(*(values[rows] for values in self))
+
+
+def statistics_rows(data: Trajectories, most: int = 4096) -> NDArray[np.int64]:
+    """int64, at most `most` rows evenly spaced over the training episodes: what a model's standardisation is fixed from."""
+    rows = np.concatenate([np.arange(s.start, s.stop) for s in map(data.rows_of, data.episodes(validation=False))])
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
 
 
 def load_rows(data: Trajectories, embeddings: Embeddings, episodes: list[int], device: str = "cpu") -> Rows:

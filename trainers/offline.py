@@ -83,7 +83,7 @@ class OfflineTrainer:
         """
         for update in track(range(self.update + 1, self._settings.updates + 1)):
             self._step(update)
-            if len(self._pending) == LOG_EVERY:
+            if len(self._pending) == LOG_EVERY or update == self._settings.updates < LOG_EVERY:
                 self._log()
             if update % self._settings.checkpoint_every == 0 and update < self._settings.updates:
                 self._save()

@@ -67,7 +67,7 @@ def test_one_seed_is_marked(results: Results) -> None:
 
 def test_metrics_are_the_tables_rounded(results: Results) -> None:
     found = metrics(results, {TASK: 800.0})
-    assert found["selected"] == found["encoders"]["autoencoder"]
+    assert found["selected"] == {"encoder": "autoencoder"} | found["encoders"]["autoencoder"]
     assert set(found["encoders"]) == set(ENCODERS) and set(found["baselines"]) == set(BASELINES)
     own = results.looks.filter(pl.col("encoder") == "scratch", pl.col("axis") == "default", pl.col("horizon") == 0)
     assert found["encoders"]["scratch"]["filtering_r2"] == round(own["r2"].item(), 6)

@@ -75,7 +75,7 @@ def test_it_writes_every_output(inputs: Path, finished: dict[str, str]) -> None:
     rows = pl.read_parquet(project / "results/reward_error.parquet")
     assert set(rows["encoder"]) == {"state", "scratch", "random_cnn", "autoencoder"}
     metrics = json.loads((project / "metrics.json").read_text())
-    assert metrics["selected"] == metrics["encoders"]["state"]
+    assert metrics["selected"] == {"encoder": "state"} | metrics["encoders"]["state"]
     assert not pl.read_parquet(project / "results/costs.parquet").height  # only stages whose outputs lie here now
     assert "was not fine-tuned" not in (project / "report/index.html").read_text()
 

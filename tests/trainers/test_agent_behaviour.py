@@ -29,7 +29,7 @@ class Bandit:
 
 def _behaviour(**changes: float) -> Behaviour:
     settings = {
-        "imagine": 4, "imagine_last": 8, "discount": 0.8, "lambda_": 0.95, "entropy": 0.0, "learning_rate": 0.02, "clip": 100.0,
+        "imagine": 4, "imagine_last": 8, "discount": 0.8, "lambda_": 0.95, "entropy": 0.0, "learning_rate": 0.005, "clip": 100.0,
         "units": 16, "layers": 1, "slow_rate": 0.1,
     }  # fmt: skip
     torch.manual_seed(0)
@@ -48,7 +48,7 @@ def _train(behaviour: Behaviour, updates: int) -> None:
 
 def test_the_policy_finds_the_best_action_and_the_critic_its_value():
     behaviour = _behaviour()
-    _train(behaviour, 300)
+    _train(behaviour, 800)
     feature = torch.full((1, 1), TARGET)
     policy = behaviour.actor(feature)
     assert behaviour.actor.to_task(policy.mode).item() == pytest.approx(TARGET, abs=0.1)
@@ -60,7 +60,7 @@ def test_the_policy_finds_the_best_action_and_the_critic_its_value():
 def test_the_entropy_bonus_keeps_the_policy_wide():
     narrow, wide = _behaviour(), _behaviour(entropy=3.0)
     for behaviour in (narrow, wide):
-        _train(behaviour, 200)
+        _train(behaviour, 600)
     feature = torch.full((1, 1), TARGET)
     assert narrow.actor(feature).std < 0.4 < 0.8 < wide.actor(feature).std
 

@@ -62,7 +62,7 @@ class RSSM(nn.Module):
         for act, emb, kept, eps in zip(actions, embeds, keep, noise, strict=True):
             deter = self._core(deter * kept, stoch * kept, act)
             prob = self._probs(self.post_out(self.post_norm(self.post_deter(deter) + emb)))
-            latent = _straight_through(prob, eps)
+            latent = straight_through(prob, eps)
             stoch = latent.flatten(1)
             deters.append(deter)
             stochs.append(latent)
@@ -79,13 +79,13 @@ class RSSM(nn.Module):
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
         deter = self._core(state.deter * keep, state.stoch.flatten(-2) * keep, self._action_part(action * keep))
         prob = self._probs(self.post_out(self.post_norm(self.post_deter(deter) + self.post_embed(embed))))
-        return State(deter, _straight_through(prob, _noise(prob, prob.shape, sample)))
+        return State(deter, straight_through(prob, _noise(prob, prob.shape, sample)))
 
     def imagine_step(self, state: State, action: Tensor, sample: bool) -> State:
         """One step without observation: State [B, ...], action [B, A] -> State [B, ...]."""
         deter = self._core(state.deter, state.stoch.flatten(-2), self._action_part(action))
         prob = self.prior_probs(deter)
-        return State(deter, _straight_through(prob, _noise(prob, prob.shape, sample)))
+        return State(deter, straight_through(prob, _noise(prob, prob.shape, sample)))
 
     def _action_part(self, action: Tensor) -> Tensor:
         """What the action adds to the core's input, [..., A] -> [..., deter]; larger actions are scaled to 1 (upstream)."""
@@ -108,13 +108,13 @@ class RSSM(nn.Module):
 
 
 def _noise(like: Tensor, shape: tuple[int, ...], sample: bool) -> Tensor:
-    """Exponential noise e for `_straight_through`: argmax p / e is a sample of p (the exponential race); ones give the mode."""
+    """Exponential noise e for `straight_through`: argmax p / e is a sample of p (the exponential race); ones give the mode."""
     if sample:
         return torch.empty(shape, dtype=like.dtype, device=like.device).exponential_()
     return like.new_ones(()).expand(shape)
 
 
-def _straight_through(probs: Tensor, noise: Tensor) -> Tensor:
+def straight_through(probs: Tensor, noise: Tensor) -> Tensor:
     """One-hot [..., K] of the largest `probs / noise`, whose gradient is that of `probs` (DreamerV2, algorithm 1)."""
     with torch.no_grad():
         hot = torch.zeros_like(probs).scatter_(-1, (probs / noise).argmax(-1, keepdim=True), 1.0)

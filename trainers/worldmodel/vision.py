@@ -23,10 +23,13 @@ class FrameEncoder(nn.Module):
         self.patch, self.patch_norm = linear(PATCH * PATCH * 3, a, bias=False), NormSilu(a)
         self.middle, self.middle_norm = _Conv(a, b), NormSilu(b)
         self.last, self.last_norm = _Conv(b, c), NormSilu(c)
-        self.dim = c * (height // STRIDE) * (width // STRIDE)
+        self._margins = (-height % STRIDE, -width % STRIDE)  # the mean colour, where a side is no multiple of 16
+        self.dim = c * ((height + self._margins[0]) // STRIDE) * ((width + self._margins[1]) // STRIDE)
 
     def forward(self, frames: Tensor) -> Tensor:
-        x = self.patch_norm(self.patch(patches(frames.flatten(0, -4))))  # (N, H / 4, W / 4, a)
+        below, right = self._margins
+        x = F.pad(frames.flatten(0, -4), (0, 0, 0, right, 0, below)) if below or right else frames.flatten(0, -4)
+        x = self.patch_norm(self.patch(patches(x)))  # (N, H / 4, W / 4, a)
         x = self.last_norm(self.last(self.middle_norm(self.middle(x))))  # (N, H / 16, W / 16, c)
         return x.flatten(1).unflatten(0, frames.shape[:-3])
 

@@ -1,0 +1,180 @@
+"""Fine-tuning as a command: real simulation, tiny networks, killed and run again."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from datasets.embeddings import load_embeddings
+from datasets.frames import load_frames_index, read_frame_shard
+from datasets.manifest import digest
+from pipeline import encode, pretrain, train
+from pipeline.finetune import Arm, run_arm
+from pipeline.observe import open_observation_encoder
+from pipeline.params import load_params
+from tests.synthetic import ROOT, TASK, make_trajectories, write_frames, write_params, write_trajectories
+from trainers.agent.episodes import load_episodes
+
+OUT = Path("results/online")
+COMMAND = [sys.executable, "-m", "pipeline.finetune", "--task", TASK, "--algorithm", "dreamerv3"]
+ENCODERS = ("state", "scratch", "random")
+
+
+def _tiny(values):
+    values["collect"].update(episode_steps=80)
+    values["encode"].update(batch=8, chunk=16, shard=64)
+    values["train"].update(updates=4, checkpoint_every=5, batch=2, length=6)
+    values["train"]["rssm"].update(deter=16, hidden=16, stoch=4, classes=4, units=16)
+    values["finetune"].update(
+        offline_updates=10, env_steps=160, envs=2, train_every=8, batch=4, length=6, imagine=3, imagine_last=2, eval_every=80,
+        eval_episodes=3,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up trajectories of the task's shape, encoded, with a barely trained model for each representation."""
+    root = tmp_path_factory.mktemp("finetune")
+    data = make_trajectories()
+    write_trajectories(root, data)
+    write_frames(root, data)
+    write_params(root, _tiny)
+    here = Path.cwd()
+    os.chdir(root)
+    try:
+        for encoder in ENCODERS:
+            pretrain.main(encoder, TASK)
+            encode.main(encoder, TASK)
+            train.main(encoder, TASK, "dreamerv3")
+    finally:
+        os.chdir(here)
+    return root
+
+
+def _copy(project: Path, to: Path) -> Path:
+    shutil.copytree(project, to)
+    return to
+
+
+def _start(root: Path, encoder: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"ENCORE_STORE": str(root / "store"), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [*COMMAND, "--encoder", encoder], cwd=root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def _run(root: Path, encoder: str) -> str:
+    process = _start(root, encoder)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return errors
+
+
+@pytest.fixture(scope="module")
+def finished(project: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """An uninterrupted run of `state`, and how long it took."""
+    root = _copy(project, tmp_path_factory.mktemp("whole") / "project")
+    start = time.monotonic()
+    _run(root, "state")
+    return root, time.monotonic() - start
+
+
+def test_both_arms_are_in_the_table(finished: tuple[Path, float]):
+    folder = finished[0] / OUT / "state" / TASK / "dreamerv3"
+    table = pl.read_parquet(folder / "online.parquet")
+    rows = table.select("arm", "env_steps", "updates", "episodes").rows()
+    assert rows == [("online", 0, 10, 3), ("online", 80, 20, 3), ("online", 160, 30, 3), ("offline_only", 0, 30, 3)]
+    assert table["return"].is_between(0, 20).all() and table["return_std"].ge(0).all()
+    assert table.schema["env_steps"] == pl.Int64 and table.schema["return"] == pl.Float64
+    constant = (
+        table.select("algorithm", "encoder", "task", "seed", "init", "variant", "axis", "severity", "split").unique().rows()
+    )
+    assert constant == [("dreamerv3", "state", TASK, 0, "offline", "default", "default", 0.0, "id")]
+    episodes = pl.read_parquet(folder / "training_episodes.parquet")
+    assert episodes["env_steps"].to_list() == [40, 40, 80, 80, 120, 120, 160, 160]
+    agent = torch.load(folder / "agent.pt", weights_only=True)
+    assert {"config", "model", "behaviour", "meta"} <= agent.keys() and agent["meta"]["arm"] == "online"
+
+
+@pytest.mark.parametrize("encoder", ["scratch", "random"])
+def test_pixel_representations_act_from_what_they_see(
+    project: Path, tmp_path: Path, encoder: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(project)
+    arm = Arm("online", load_params(), encoder, TASK, "dreamerv3", tmp_path)
+    run_arm(arm)
+    outcome = torch.load(arm.outcome, weights_only=True)
+    assert [e[0] for e in outcome["progress"]["evaluations"]] == [0, 80, 160]
+    assert outcome["agent"]["meta"]["encoder"] == {"random": "random_cnn"}.get(encoder, encoder)
+    episode = load_episodes(tmp_path / "episodes-000000.npz")[0]
+    stored = load_embeddings(Path("data/embeddings") / TASK / encoder, "default").values
+    assert episode.observation.shape == (21, *stored.shape[1:])
+    assert np.ptp(episode.observation, axis=0).max() > 0  # what it sees changes
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["group killed", "parent killed"])
+def test_a_killed_run_resumes_to_the_same_bytes(whole_group: bool, project: Path, finished: tuple[Path, float], tmp_path: Path):
+    reference, seconds = finished
+    root = _copy(project, tmp_path / "project")
+    for fraction in (0.6, 0.85) if whole_group else (0.75,):
+        process = _start(root, "state")
+        time.sleep(fraction * seconds)
+        if process.poll() is None:
+            (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+    assert not list((root / OUT).rglob("*.tmp"))
+    _run(root, "state")
+    out = OUT / "state" / TASK / "dreamerv3"
+    assert digest(root / out) == digest(reference / out)
+
+
+def test_an_observation_becomes_what_is_stored(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(project)
+    p = load_params()
+    frames = load_frames_index(Path("data/frames") / TASK)
+    shard = next(s for f in frames.sets if f.look.axis == "default" for s in f.shards)
+    images = [image for _, _, image in read_frame_shard(Path("data/frames") / TASK / shard.file)]
+    states = make_trajectories().observation
+    for encoder in ENCODERS:
+        stored = load_embeddings(Path("data/embeddings") / TASK / encoder, "default").values
+        observe = open_observation_encoder(p, encoder, TASK, stored.shape[1:], str(stored.dtype))
+        seen = observe([{"state": states[i], "image": images[i]} for i in range(4)])
+        assert seen.shape == (4, *observe.shape)
+        assert observe.needs_image == (encoder != "state")
+        if encoder == "random":  # another batch size rounds differently before it is stored as float16
+            np.testing.assert_allclose(seen, stored[:4].astype(np.float32), rtol=2e-3, atol=1e-4)
+            assert (seen == seen.astype(stored.dtype)).all()
+        else:
+            assert seen.dtype == stored.dtype and (seen == stored[:4]).all()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [("no model", "models/cartpole_swingup/state/dreamerv3 is missing"), ("flipped byte", r"model\.pt is corrupt")],
+)
+def test_unusable_models_are_refused_in_one_line(project: Path, tmp_path: Path, damage: str, said: str):
+    root = _copy(project, tmp_path / "project")
+    folder = root / "models" / TASK / "state" / "dreamerv3"
+    if damage == "no model":
+        shutil.rmtree(folder)
+    else:
+        path = folder / "seed-0" / "model.pt"
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    process = _start(root, "state")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = [line for line in errors.splitlines() if line.strip()][-1]
+    assert last.startswith("error: ") and re.search(said, last)
+    assert "Traceback" not in errors and not (root / OUT / "state").exists()
