@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datasets.manifest import digest, verify
+from pipeline.encoders.registry import code_of
 from pipeline.log import log, track
 from pipeline.params import Params, canonical, load_params
 from pipeline.stage import run
@@ -18,8 +19,6 @@ from pipeline.work import code_digest, open_work
 CODE = (
     "pipeline/encode.py",
     "pipeline/encoding.py",
-    "pipeline/encoders/base.py",
-    "pipeline/encoders/cnn.py",
     "datasets/embeddings.py",
 )
 
@@ -27,10 +26,11 @@ CODE = (
 def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     frames, trajectories, weights = (Path("data") / kind / task for kind in ("frames", "trajectories", "weights"))
+    base = p.custom[encoder].base if encoder in p.custom else encoder
     key = {
         "encoder": canonical(encoder), "encode": p.encode.model_dump(), "compute": p.compute.model_dump(exclude={"workers"}),
         "custom": p.custom[encoder].model_dump() if encoder in p.custom else None, "frames": digest(frames),
-        "trajectories": digest(trajectories), "weights": digest(weights / encoder), "code": code_digest(*CODE),
+        "trajectories": digest(trajectories), "weights": digest(weights / encoder), "code": code_digest(*CODE, *code_of(base)),
     }  # fmt: skip
     with open_work("encode", Path("data/embeddings") / task / encoder, key) as work:
         if work is not None:

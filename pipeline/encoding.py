@@ -95,11 +95,17 @@ class _FromEncoder:
         import torch
 
         from pipeline.encoders import load_encoder
+        from pipeline.encoders.custom import load_custom
         from pipeline.weights import resolve_weights
 
         torch.set_num_threads(p.compute.threads)
         file, sha256 = resolve_weights(encoder, task)
-        self._encoder = load_encoder(encoder, file, p.compute.device)
+        custom = p.custom.get(encoder)
+        self._encoder = (
+            load_custom(encoder, custom.base, custom.layer, custom.pooling, file, p.compute.device)
+            if custom
+            else load_encoder(encoder, file, p.compute.device)
+        )
         self._frames = _FromFrames(folder, data, p.encode.batch)
         self._batch = p.encode.batch
         self.shape: tuple[int, ...] = (self._encoder.dim,)

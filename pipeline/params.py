@@ -224,7 +224,8 @@ class Params(_Section):
         for name, custom in self.custom.items():
             if not re.fullmatch(r"[a-z0-9_]+", name):
                 raise ValueError(f"custom.{name}: a name may hold a-z, 0-9 and _ only")
-            _known("custom." + name + ".base", custom.base, selectable_names(), "encoder")
+            if not custom.base.startswith("timm/") and ":" not in custom.base:  # else a timm model, or a class of the user's
+                _known("custom." + name + ".base", custom.base, selectable_names(), "encoder")
         known = [*selectable_names(), *self.custom]
         _known("encoder", self.encoder, known, "encoder")
         for name in self.weights:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
 from datasets.manifest import digest, sha256_file, write_json
+from pipeline.encoders.registry import entry_of
+from pipeline.encoders.weights import find_weights, is_published
 from pipeline.log import log, track
 from pipeline.params import Params, canonical, load_params
 from pipeline.stage import run
@@ -27,7 +29,9 @@ CODE = tuple(f"pipeline/encoders/{name}.py" for name in ("autoencoder", "cnn", "
 def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     name = canonical(encoder)
-    given = p.weights.get(encoder)
+    base = p.custom[encoder].base if encoder in p.custom else encoder
+    given = p.weights.get(encoder) or p.weights.get(base)
+    published = entry_of(base)
     frames = Path("data/frames") / task
     key: dict[str, Any] = {"encoder": name}
     trained = name == "autoencoder" and given is None
@@ -35,6 +39,9 @@ def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
         if not Path(given).is_file():
             raise UserError(f"weights.{encoder}: {given} does not exist; give a checkpoint file, or null")
         key |= {"file": given, "sha256": sha256_file(Path(given))}
+    elif published:
+        found = find_weights(published, None)
+        key |= {"file": str(found), "sha256": sha256_file(found)}
     elif name == "random_cnn":
         key |= {"seed": p.seed, "random": p.pretrain.random.model_dump(), "code": code_digest(*CODE)}
     elif trained:
@@ -47,8 +54,9 @@ def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
         if work is None:
             return
         source: dict[str, Any] = {"encoder": name, "origin": "none", "file": None, "sha256": None}
-        if given is not None:
-            source |= {"origin": "local file", "file": given, "sha256": key["sha256"]}
+        if "file" in key:
+            source |= {"origin": "local file" if given else "hub", "file": key["file"], "sha256": key["sha256"]}
+            source["published"] = is_published(published, key["sha256"]) if published else None
         elif name == "random_cnn":
             _random(p, work)
         elif trained:

@@ -1,12 +1,15 @@
 """What a frozen encoder is: uint8 frames in, one float32 vector a frame out."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
+
+from datasets.errors import UserError
+from pipeline.encoders.entry import Preprocess
+from pipeline.encoders.networks.network import Network
+from pipeline.encoders.preprocess import check_frames, prepare
 
 Frames = NDArray[np.uint8] | Tensor
 
@@ -18,6 +21,7 @@ class Encoder:
         name: canonical name.
         dim: size of an embedding.
         preprocessing: what happens to a frame before the network, in words; part of an embedding's identity.
+        layer: block that it is cut after, None for the whole. pooling: "default" for the authors' own.
     """
 
     layer: int | None = None
@@ -33,19 +37,59 @@ class Encoder:
         """Embed uint8 frames [N, H, W, 3] of any size: float32 [N, dim], detached, on the encoder's device."""
         return self._network(self._preprocess(frames)).float()
 
+    def tokens(self, frames: Frames) -> Tensor:
+        """Spatial tokens of uint8 frames [N, H, W, 3]: float32 [N, h, w, D]; neither class tokens nor registers are among them.
+
+        Raises:
+            UserError: the encoder has no spatial grid.
+        """
+        raise UserError(f"{self.name} has no spatial tokens")
+
     def _preprocess(self, frames: Frames) -> Tensor:
         pixels = resize(np.asarray(frames.cpu() if isinstance(frames, Tensor) else frames), self.size)
         return torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)  # (N, 3, H, W), channels last in memory
 
 
-def resize(frames: NDArray[Any], size: int) -> NDArray[np.uint8]:
+class PublishedEncoder(Encoder):
+    """A published network, fed exactly as its authors feed it."""
+
+    _network: Network
+
+    def __init__(
+        self,
+        name: str,
+        dim: int,
+        network: Network,
+        how: Preprocess,
+        device: str,
+        layer: int | None = None,
+        pooling: str | None = None,
+    ) -> None:
+        network.configure(layer, pooling)
+        super().__init__(name, dim, network, how.size, str(how), device)
+        self._how = how
+        self.layer, self.pooling = layer, pooling or "default"
+        if (layer, pooling) != (None, None):
+            self.dim = self.embed(np.zeros((1, how.size, how.size, 3), np.uint8)).shape[-1]
+
+    @torch.no_grad()
+    def embed(self, frames: Frames) -> Tensor:
+        vector, _ = self._network(prepare(frames, self._how, self.device))
+        return vector.float()
+
+    @torch.no_grad()
+    def tokens(self, frames: Frames) -> Tensor:
+        _, tokens = self._network(prepare(frames, self._how, self.device))
+        return super().tokens(frames) if tokens is None else tokens.float().contiguous()
+
+
+def resize(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Square `size` by PIL's antialiased bilinear filter; frames of that size already are not touched.
 
     Raises:
         ValueError: not uint8 [N, H, W, 3].
     """
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-        raise ValueError(f"frames must be uint8 [N, H, W, 3], got {frames.dtype} {list(frames.shape)}")
+    check_frames(frames)
     if frames.shape[1:3] == (size, size):
         return np.ascontiguousarray(frames)
     return np.stack([np.asarray(Image.fromarray(f).resize((size, size), Image.Resampling.BILINEAR)) for f in frames])

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datasets.errors import UserError
-from pipeline.encoders.base import Encoder
+from pipeline.encoders.base import Encoder, PublishedEncoder
 from pipeline.encoders.checkpoint import load_into, load_weights
 from pipeline.encoders.cnn import PREPROCESSING, SIZE, ConvEncoder, random_network
-from pipeline.encoders.registry import canonical, list_encoders, selectable_names
+from pipeline.encoders.containers import load_strictly, read_container, unwrap
+from pipeline.encoders.entry import Entry
+from pipeline.encoders.registry import canonical, entry_of, list_encoders, selectable_names
+from pipeline.encoders.weights import find_weights
 
 
 def _random_cnn(name: str, weights: Path | None, device: str) -> Encoder:
@@ -36,7 +39,7 @@ def _no_encoder(name: str, weights: Path | None, device: str) -> Encoder:
     raise UserError(f"{name!r} is {what}, not a frozen encoder, so there is nothing to load")
 
 
-_LOADERS: dict[str, Callable[[str, Path | None, str], Encoder]] = {
+_MADE_HERE: dict[str, Callable[[str, Path | None, str], Encoder]] = {
     "state": _no_encoder,
     "scratch": _no_encoder,
     "random_cnn": _random_cnn,
@@ -44,9 +47,26 @@ _LOADERS: dict[str, Callable[[str, Path | None, str], Encoder]] = {
 }
 
 
+def published(
+    entry: Entry, weights: Path | None, device: str, layer: int | None = None, pooling: str | None = None
+) -> PublishedEncoder:
+    """A published encoder, whole or cut after block `layer`, pooled as its authors do or as `pooling` says.
+
+    Raises:
+        UserError: the weights cannot be found or are not this encoder's; it has no such layer or pooling.
+    """
+    path = find_weights(entry, weights)
+    network = entry.network()
+    state = entry.keys(unwrap(read_container(path), entry.source.wrap, entry.source.bare, path), network)
+    load_strictly(network.body, state, path, entry.info.name)
+    return PublishedEncoder(entry.info.name, entry.info.dim or 0, network, entry.preprocess, device, layer, pooling)
+
+
 def load(name: str, weights: Path | None, device: str) -> Encoder:
     """See `pipeline.encoders.load_encoder`."""
-    loader = _LOADERS.get(canonical(name))
+    if entry := entry_of(name):
+        return published(entry, weights, device)
+    loader = _MADE_HERE.get(canonical(name))
     if loader is None:
         near = difflib.get_close_matches(name, selectable_names(), n=1)
         raise UserError(

@@ -1,49 +1,63 @@
-"""The names a study can select, what is known of each, and nothing that needs torch."""
+"""The names a study can select and what is known of each; importing it loads no torch."""
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-
-@dataclass(frozen=True)
-class EncoderInfo:
-    """One representation: a row of the property table.
-
-    Attributes:
-        name: canonical name, which the store and every table carry.
-        dim: size of its embedding; None where the data decides (`state`, `scratch`).
-        made_here: whether `pretrain` makes its weights (no download).
-    """
-
-    name: str
-    dim: int | None
-    architecture: str
-    objective: str
-    data: str
-    images: int | None = None
-    language: bool = False
-    temporal: bool = False
-    licence: str = "Apache-2.0"
-    made_here: bool = True
-    aliases: tuple[str, ...] = field(default=())
-
-
-_REGISTRY = (
-    EncoderInfo("state", None, "none", "none: the task's own observation", "none"),
-    EncoderInfo("scratch", None, "CNN", "trained end to end with the world model", "the task's frames"),
-    EncoderInfo("random_cnn", 256, "CNN", "none: frozen random weights", "none", aliases=("random",)),
-    EncoderInfo("autoencoder", 64, "CNN", "reconstruction", "the task's frames"),
+from datasets.errors import UserError
+from pipeline.encoders.costs import COSTS
+from pipeline.encoders.entry import EncoderInfo, Entry
+from pipeline.encoders.families import (
+    clip,
+    dino,
+    jepa,
+    made_here,
+    mae,
+    r2d2,
+    radio,
+    resnet,
+    siglip,
+    supervised,
+    taskonomy,
+    theia,
+    voltron,
 )
+
+_FAMILIES = (clip, siglip, dino, mae, resnet, taskonomy, theia, radio, jepa, voltron, r2d2, supervised)
+_ENTRIES: dict[str, Entry] = {entry.info.name: entry for family in _FAMILIES for entry in family.ENTRIES}
+_INFOS = (*made_here.INFOS, *(entry.info for entry in _ENTRIES.values()))
 
 
 def list_encoders() -> list[EncoderInfo]:
     """Every registered representation, in registry order."""
-    return list(_REGISTRY)
+    return [
+        replace(info, gflop=COSTS[info.name][0], parameters=COSTS[info.name][1]) if info.name in COSTS else info
+        for info in _INFOS
+    ]
 
 
 def selectable_names() -> list[str]:
     """Canonical names and aliases."""
-    return [name for info in _REGISTRY for name in (info.name, *info.aliases)]
+    return [name for info in _INFOS for name in (info.name, *info.aliases)]
 
 
 def canonical(name: str) -> str:
     """The canonical name of a selectable one (custom names stand for themselves)."""
-    return next((info.name for info in _REGISTRY if name in (info.name, *info.aliases)), name)
+    return next((info.name for info in _INFOS if name in (info.name, *info.aliases)), name)
+
+
+def entry_of(name: str) -> Entry | None:
+    """How a published representation is built; None for one made here, or an unknown name."""
+    return _ENTRIES.get(canonical(name))
+
+
+def code_of(name: str) -> tuple[str, ...]:
+    """Source files that decide a representation's embeddings, relative to the project's root."""
+    entry = entry_of(name)
+    files = (
+        (*entry.code, "entry.py", "containers.py", "networks/network.py", "preprocess.py")
+        if entry
+        else ("cnn.py", "checkpoint.py")
+    )
+    return tuple(f"pipeline/encoders/{file}" for file in ("base.py", *files))
+
+
+__all__ = ["EncoderInfo", "Entry", "UserError", "canonical", "code_of", "entry_of", "list_encoders", "selectable_names"]
