@@ -80,6 +80,15 @@ def test_the_loss_falls(tmp_path: Path):
     assert losses[-1] < 0.8 * losses[0]
 
 
+def test_the_learning_rate_warms_up_and_ends_at_a_tenth():
+    settings = Settings(1000, 0.01, 100.0, 100, warmup=50, decay=0.4)
+    rates = [settings.rate(update) for update in range(1, 1001)]
+    assert rates[24] == pytest.approx(0.005)
+    assert rates[49:600] == pytest.approx([0.01] * 551)
+    assert rates[799] == pytest.approx(0.0055)
+    assert rates[-1] == pytest.approx(0.001)
+
+
 def test_a_run_shorter_than_a_logged_interval_is_still_logged(tmp_path: Path):
     trainer = _trainer(tmp_path / "c.pt", updates=LOG_EVERY // 2)
     trainer.run()
