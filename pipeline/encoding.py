@@ -4,7 +4,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from datasets.frames import FrameSet, load_frames_index, read_frame_rows
 from datasets.trajectories import Trajectories
 from pipeline.params import Params, canonical
+
+if TYPE_CHECKING:
+    from pipeline.encoders.base import Encoder
 
 T = TypeVar("T")
 _AHEAD = 4  # batches decoded ahead of the forward pass
@@ -94,18 +97,8 @@ class _FromEncoder:
     def __init__(self, p: Params, encoder: str, task: str, folder: Path, data: Trajectories) -> None:
         import torch
 
-        from pipeline.encoders import load_encoder
-        from pipeline.encoders.custom import load_custom
-        from pipeline.weights import resolve_weights
-
         torch.set_num_threads(p.compute.threads)
-        file, sha256 = resolve_weights(encoder, task)
-        custom = p.custom.get(encoder)
-        self._encoder = (
-            load_custom(encoder, custom.base, custom.layer, custom.pooling, file, p.compute.device)
-            if custom
-            else load_encoder(encoder, file, p.compute.device)
-        )
+        self._encoder, sha256 = open_encoder(p, encoder, task)
         self._frames = _FromFrames(folder, data, p.encode.batch)
         self._batch = p.encode.batch
         self.shape: tuple[int, ...] = (self._encoder.dim,)
@@ -120,6 +113,22 @@ class _FromEncoder:
         for batch in self._frames.batches(frames, rows):
             padded = np.concatenate([batch, np.repeat(batch[-1:], self._batch - len(batch), axis=0)])
             yield self._encoder.embed(padded)[: len(batch)].cpu().numpy().astype(self.dtype)
+
+
+def open_encoder(p: Params, encoder: str, task: str) -> "tuple[Encoder, str | None]":
+    """A frozen encoder, registered or `custom`, with the weights that `pretrain` made or resolved, and their sha256.
+
+    Raises:
+        UserError: its weights are missing, altered or of another encoder.
+    """
+    from pipeline.encoders import load_encoder
+    from pipeline.encoders.custom import load_custom
+    from pipeline.weights import resolve_weights
+
+    file, sha256 = resolve_weights(encoder, task)
+    if custom := p.custom.get(encoder):
+        return load_custom(encoder, custom.base, custom.layer, custom.pooling, file, p.compute.device), sha256
+    return load_encoder(encoder, file, p.compute.device), sha256
 
 
 def open_source(p: Params, encoder: str, task: str, data: Trajectories) -> Source:

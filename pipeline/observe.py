@@ -54,9 +54,7 @@ def open_observation_encoder(p: Params, encoder: str, task: str, shape: tuple[in
     name = canonical(encoder)
     if name in _KEYS:
         return ObservationEncoder(_KEYS[name], shape, dtype, None)
-    from pipeline.encoders import load_encoder
-    from pipeline.weights import resolve_weights
+    from pipeline.encoding import open_encoder
 
-    file, _ = resolve_weights(encoder, task)
-    frozen = load_encoder(encoder, file, p.compute.device)
+    frozen, _ = open_encoder(p, encoder, task)
     return ObservationEncoder("image", shape, dtype, lambda frames: frozen.embed(frames).cpu().numpy())
