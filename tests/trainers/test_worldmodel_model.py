@@ -103,13 +103,17 @@ def test_vectors_are_standardised_by_dimension_whatever_their_units():
     assert undone[:, 4].abs().max() == 0  # a constant dimension stays finite, and silent
 
 
-def test_frames_lose_their_mean_and_keep_their_contrast():
-    frames = torch.randint(100, 120, (40, 64, 64, 3), dtype=torch.uint8)
+def test_frames_are_read_as_they_are_and_reconstructed_in_units_of_their_own_contrast():
+    brightness = torch.arange(100, 140, dtype=torch.uint8)
+    frames = brightness[:, None, None, None].expand(40, 64, 64, 3)
     model = _model(PIXELS)
     model.standardise(frames)
     prepared = model.observation.prepare(frames)
-    assert prepared.mean(0).abs().max() < 1e-4
-    assert prepared.square().mean().sqrt().item() == pytest.approx(1.0, abs=1e-3)
+    torch.testing.assert_close(prepared, frames.float() / 255 - 0.5)
+    torch.nn.init.zeros_(model.observation.decoder.last.weight)  # a decoder that says nothing but the mean frame
+    error = model.observation.error(torch.randn(40, model.feature_dim), prepared)
+    expected = ((brightness.double() - brightness.double().mean()) / brightness.double().std(correction=0)) ** 2 * 16 * 16 * 3
+    torch.testing.assert_close(error.double(), expected, rtol=1e-4, atol=1e-2)
 
 
 def test_standardisation_travels_with_the_weights():

@@ -15,7 +15,7 @@ SIDE = 16  # of the reconstructed image
 
 
 class FrameEncoder(nn.Module):
-    """Standardised frames [..., H, W, 3] -> float [..., dim]: 4 x 4 patches, then two 3 x 3 convolutions of stride 2."""
+    """Frames in [-0.5, 0.5], [..., H, W, 3] -> float [..., dim]: 4 x 4 patches, then two 3 x 3 convolutions of stride 2."""
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
