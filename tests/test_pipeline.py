@@ -116,7 +116,7 @@ def test_the_same_seed_gives_the_same_metrics_bit_for_bit(project: Path):
 def test_selecting_an_encoder_reuses_what_did_not_change(project: Path):
     output = dvc(project, "exp", "run", "-S", "encoder=random")
     ran = sorted(line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage"))
-    assert ran == [f"finetune@random-{TASK}-dreamerv3", "report"]
+    assert ran == [f"finetune@random-{TASK}-dreamerv3", "report", "validate"]
     metrics = json.loads((project / "metrics.json").read_text())
     assert metrics["selected"]["encoder"] == "random_cnn"
     assert "random" in dvc(project, "exp", "show", "--csv")
