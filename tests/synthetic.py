@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from ruamel.yaml import YAML
 
 from datasets.frames import Frames, FrameSet, FrameShard, Look, save_frames_index, write_frame_shard
@@ -81,3 +82,11 @@ def write_params(root: Path, change: Callable[[dict[str, Any]], None] | None = N
     with open(path, "w") as file:
         yaml.dump(values, file)
     return path
+
+
+def enter_project(root: Path, monkeypatch: pytest.MonkeyPatch, data: Trajectories) -> None:
+    """Make `root` the working directory, with a store of its own, the trajectories and their frames."""
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("ENCORE_STORE", str(root / "store"))
+    write_trajectories(root, data)
+    write_frames(root, data)

@@ -13,7 +13,7 @@ from datasets.frames import load_frames_index, read_frame_rows
 from datasets.manifest import digest, read_manifest
 from pipeline import encode, pretrain
 from pipeline.encoders import canonical, load_encoder
-from tests.synthetic import TASK, make_trajectories, write_frames, write_params, write_trajectories
+from tests.synthetic import TASK, enter_project, make_trajectories, write_params
 
 DATA = make_trajectories()
 
@@ -25,10 +25,7 @@ def _small(values):
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ENCORE_STORE", str(tmp_path / "store"))
-    write_trajectories(tmp_path, DATA)
-    write_frames(tmp_path, DATA)
+    enter_project(tmp_path, monkeypatch, DATA)
     write_params(tmp_path, _small)
     return tmp_path
 

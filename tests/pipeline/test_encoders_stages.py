@@ -13,7 +13,7 @@ from datasets.frames import load_frames_index, read_frame_rows
 from pipeline import encode, pretrain
 from pipeline.encoders import load_encoder
 from tests.checkpoints import ORACLES, images, spec_of, state_of, write_checkpoint
-from tests.synthetic import TASK, make_trajectories, write_frames, write_params, write_trajectories
+from tests.synthetic import TASK, enter_project, make_trajectories, write_params
 
 DATA = make_trajectories()
 
@@ -21,10 +21,7 @@ DATA = make_trajectories()
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small project, and a checkpoint of theia_tiny beside it that its params name."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ENCORE_STORE", str(tmp_path / "store"))
-    write_trajectories(tmp_path, DATA)
-    write_frames(tmp_path, DATA)
+    enter_project(tmp_path, monkeypatch, DATA)
     path = write_checkpoint(spec_of("theia_tiny"), tmp_path)
 
     def settle(values):
