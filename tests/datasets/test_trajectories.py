@@ -10,7 +10,15 @@ import pytest
 
 from datasets.errors import DataError
 from datasets.manifest import sha256_file, write_manifest
-from datasets.trajectories import FILE, Trajectories, load_trajectories, save_trajectories
+from datasets.trajectories import (
+    FILE,
+    EpisodeFacts,
+    Trajectories,
+    TrajectoryReader,
+    load_trajectories,
+    save_trajectories,
+)
+from datasets.trajectories import write_trajectories as write_file
 from tests.datasets.damage import flip_byte, truncate
 from tests.synthetic import TASK, make_trajectories, write_trajectories
 
@@ -99,21 +107,50 @@ def test_a_missing_array_is_refused(folder, name):
 
 
 @pytest.mark.parametrize(
-    ("change", "word"),
+    ("name", "values", "word"),
     [
-        ({"action": np.zeros((3, 1), np.float32)}, "action has 3 rows"),
-        ({"episode_ends": np.array([9, 18, 27, 36, 44])}, "episode_ends do not cover"),
-        ({"episode_ends": np.array([9, 9, 27, 36, 45])}, "episode_ends do not cover"),
-        ({"episode_ends": np.array([], np.int64)}, "for 0 episodes"),
-        ({"quality": ["random"]}, "quality has 1"),
-        ({"validation": np.zeros(2, bool)}, "validation has 2"),
-        ({"seed": np.zeros(2, np.int64)}, "seed has 2"),
+        ("action", np.zeros((3, 1), np.float32), "action has 3 rows"),
+        ("episode_ends", np.array([9, 18, 27, 36, 44]), "episode_ends do not cover"),
+        ("episode_ends", np.array([9, 9, 27, 36, 45]), "episode_ends do not cover"),
+        ("episode_ends", np.array([], np.int64), "for 0 episodes"),
+        ("quality", np.array([b"random"]), "quality has 1"),
+        ("variant", np.array([b"default"]), "variant has 1"),
+        ("validation", np.zeros(2, bool), "validation has 2"),
+        ("seed", np.zeros(2, np.int64), "seed has 2"),
     ],
 )
-def test_arrays_that_do_not_fit_together_are_refused(data, folder, change, word):
-    save_trajectories(dataclasses.replace(data, **change), folder / FILE)
+def test_arrays_that_do_not_fit_together_are_refused(folder, name, values, word):
+    with h5py.File(folder / FILE, "r+") as file:
+        del file[name]
+        file[name] = values
     write_manifest(folder)
     refused(folder, word)
+
+
+def test_an_episode_at_a_time_is_what_the_whole_file_holds(data, folder):
+    whole = load_trajectories(folder)
+    with TrajectoryReader(folder) as reader:
+        assert (reader.index.task, reader.index.variant, reader.state_size) == (TASK, ["default"] * 5, 4)
+        for number in range(5):
+            episode = reader.episode(number)
+            for name in ("physics", "observation", "action", "reward", "discount", "is_first", "is_terminal"):
+                np.testing.assert_array_equal(getattr(episode, name), getattr(whole, name)[whole.rows_of(number)])
+            np.testing.assert_array_equal(episode.model["geom_pos"], data.model["geom_pos"][number])
+
+
+def test_episodes_of_another_body_are_kept_apart(data):
+    resized = dataclasses.replace(data, variant=["default"] * 4 + ["size-1.00-0"])
+    assert resized.episodes(validation=True) == [3]
+    assert resized.episodes(validation=True, variant="size-1.00-0") == [4]
+
+
+def test_a_field_that_an_episode_left_alone_is_stored_as_the_task_loads_it(data, folder, tmp_path):
+    with TrajectoryReader(folder) as reader:
+        episode = dataclasses.replace(reader.episode(0), model={})
+    original = {"geom_pos": np.arange(3.0)}
+    write_file(tmp_path / FILE, TASK, [(episode, EpisodeFacts("random", 0, False))], {}, original)
+    write_manifest(tmp_path)
+    np.testing.assert_array_equal(load_trajectories(tmp_path).model["geom_pos"], [original["geom_pos"]])
 
 
 def test_a_missing_folder_is_refused(folder):

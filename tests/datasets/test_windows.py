@@ -17,7 +17,9 @@ def uneven() -> Trajectories:
     """Episodes of 3, 10, 4 and 13 steps; the last is held out."""
     plain = make_trajectories(episodes=3, length=10, validation=0)
     ends = np.array([3, 13, 17, 30])
-    return dataclasses.replace(plain, episode_ends=ends, quality=["random"] * 4, seed=np.arange(4), validation=ends == 30)
+    return dataclasses.replace(
+        plain, episode_ends=ends, quality=["random"] * 4, seed=np.arange(4), validation=ends == 30, variant=[]
+    )
 
 
 def test_every_start_that_fits_is_there_once(uneven):
