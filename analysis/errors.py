@@ -7,7 +7,7 @@ import polars as pl
 
 from analysis.resample import Array, Draws, Resampling, bias, draw, interval, mae, r2
 
-LOOK = ("axis", "severity")
+LOOK = ("axis", "severity", "split")
 _CELL = ("encoder", "algorithm", "task")
 
 
@@ -16,7 +16,7 @@ def errors_by(sums: pl.DataFrame, group_by: Sequence[str], how: Resampling) -> p
 
     Args:
         sums: per-episode sums (`sums.episode_sums`, `sums.bin_sums`).
-        group_by: key columns, among them `axis` and `severity`.
+        group_by: key columns, among them `axis`, `severity` and `split`.
         how: the resampling.
 
     Returns:
@@ -34,11 +34,12 @@ def contrasts(sums: pl.DataFrame, reference: str, horizons: Sequence[int], how: 
     """How each representation's MAE differs from that of `reference`, on the same resampled episodes.
 
     Returns:
-        encoder, algorithm, task, shifted (false: default look; true: all others pooled), horizon, mae, reference_mae,
+        encoder, algorithm, task, shifted (false: default look; true: all held-out others pooled), horizon, mae, reference_mae,
         difference, difference_low, difference_high; a negative difference is a smaller error than the reference's.
     """
     group_by = ["shifted", "horizon"]
-    chosen = sums.filter(pl.col("horizon").is_in(list(horizons))).with_columns(shifted=pl.col("axis") != "default")
+    held_out = (pl.col("axis") == "default") | (pl.col("split") == "ood")
+    chosen = sums.filter(held_out, pl.col("horizon").is_in(list(horizons))).with_columns(shifted=pl.col("axis") != "default")
     drawn = list(draw(chosen, group_by, how))
     references = {d.cell[1:]: d for d in drawn if d.cell[0] == reference}
     rows = []

@@ -14,7 +14,7 @@ from analysis.results import SCRATCH, Results
 def findings(results: Results, task: str, algorithm: str, expert_return: Mapping[str, float]) -> list[str]:
     """Sentences about one task and algorithm, the most important first."""
     mine = (pl.col("task") == task) & (pl.col("algorithm") == algorithm)
-    looks = results.looks.filter(mine)
+    looks = results.held_out.filter(mine)
     repeat = results.looks.filter(pl.col("task") == task, pl.col("encoder") == REPEAT_LAST)
     said = _in_distribution(results, looks, repeat)
     said += [_against_scratch(results.contrasts.filter(mine), results.encoders)]

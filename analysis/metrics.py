@@ -46,7 +46,7 @@ def _errors(results: Results, encoder: str) -> dict[str, float | None]:
 
 
 def _ratios(results: Results, encoder: str) -> dict[str, Any]:
-    rows = results.looks.filter(pl.col("encoder") == encoder, pl.col("axis") != "default", pl.col("horizon") == 0)
+    rows = results.held_out.filter(pl.col("encoder") == encoder, pl.col("axis") != "default", pl.col("horizon") == 0)
     strongest = rows.filter(pl.col("severity") == pl.col("severity").max().over("axis"))
     axes = sorted(strongest["axis"].unique())
     return {"mae_ratio": {axis: _mean(strongest.filter(pl.col("axis") == axis)["mae_ratio"]) for axis in axes}}

@@ -29,11 +29,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Look:
-    """A task's contact sheet (PNG) and what it shows."""
+    """A task's contact sheet (PNG), what it shows, and what each look does to the pictures (`tables.LOOKS`)."""
 
     task: str
     contact_sheet: bytes
     caption: str
+    statistics: pl.DataFrame
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from analysis.traces import traces
 
 SCRATCH = "scratch"
 REWARD_BINS = 8
-LOOK_KEYS = ("axis", "severity", "horizon", "horizon_to")
+LOOK_KEYS = ("axis", "severity", "split", "horizon", "horizon_to")
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Results:
     Attributes:
         encoders: canonical names, the selected one first.
         short: horizons 0..short were predicted from every start.
-        looks: errors by axis, severity and horizon, baselines among them (`errors.errors_by`).
-        quality: filtering errors by axis, severity and quality of the behaviour.
+        looks: errors by axis, severity, split and horizon, baselines among them (`errors.errors_by`).
+        quality: filtering errors by axis, severity, split and quality of the behaviour.
         rewards: filtering errors under the default look by bin of the true reward.
         contrasts: differences from `scratch` (`errors.contrasts`).
         traces: predicted and true reward over time, of one episode per quality (`traces.traces`).
@@ -44,6 +44,11 @@ class Results:
     learning: pl.DataFrame
     online: pl.DataFrame
     missing: list[str] = field(default_factory=list)
+
+    @property
+    def held_out(self) -> pl.DataFrame:
+        """`looks` without those shifted looks that models may have trained on."""
+        return self.looks.filter((pl.col("axis") == "default") | (pl.col("split") == "ood"))
 
     @property
     def selected(self) -> str:
@@ -101,8 +106,8 @@ def summarise(
         encoders=list(parts),
         short=shown,
         looks=errors_by(together, LOOK_KEYS, how),
-        quality=errors_by(together.filter(pl.col("horizon") == 0), ("axis", "severity", "quality"), how),
-        rewards=errors_by(pl.concat(bins), ("axis", "severity", "reward_from", "reward_to"), how),
+        quality=errors_by(together.filter(pl.col("horizon") == 0), ("axis", "severity", "split", "quality"), how),
+        rewards=errors_by(pl.concat(bins), ("axis", "severity", "split", "reward_from", "reward_to"), how),
         contrasts=contrasts(models, SCRATCH, sorted({0, shown}), how),
         traces=pl.concat(over_time),
         learning=learning,

@@ -27,6 +27,12 @@ ONLINE: dict[str, pl.DataType] = {
     "split": pl.String(), "env_steps": pl.Int64(), "return": pl.Float64(), "return_std": pl.Float64(), "episodes": pl.Int64(),
 }  # fmt: skip
 
+LOOKS: dict[str, pl.DataType] = {
+    "task": pl.String(), "variant": pl.String(), "axis": pl.String(), "severity": pl.Float64(), "split": pl.String(),
+    "pixel_change": pl.Float64(), "perceptual_change": pl.Float64(), "body_visible": pl.Float64(), "body_contrast": pl.Float64(),
+    "body_contrast_default": pl.Float64(), "states": pl.Int64(),
+}  # fmt: skip
+
 COSTS: dict[str, pl.DataType] = {
     "stage": pl.String(), "out": pl.String(), "key": pl.String(), "wall_s": pl.Float64(), "cpu_s": pl.Float64(),
     "finished": pl.String(), "host": pl.String(), "hardware": pl.String(),

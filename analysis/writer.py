@@ -92,7 +92,7 @@ def _section(results: Results, task: str, algorithm: str, context: Context) -> S
 def headline(results: Results, task: str, algorithm: str) -> pl.DataFrame:
     """One row per representation, then the baselines: R2 [interval], error, its growth under the strongest shifts, return."""
     mine = (pl.col("task") == task) & pl.col("algorithm").is_in([algorithm, "none"])
-    looks = results.looks.filter(mine)
+    looks = results.held_out.filter(mine)
     table = pl.DataFrame({"representation": [*results.encoders, *BASELINES]})
     for horizon, name in ((0, "filtering"), (results.short, f"{results.short} steps open loop")):
         at = looks.filter(pl.col("axis") == "default", pl.col("horizon") == horizon)
@@ -128,7 +128,7 @@ def _write_plots(results: Results, folder: Path) -> None:
     """Tidy tables for DVC's plots: the default and shifted looks, the horizon, learning and online curves."""
     folder.mkdir(parents=True, exist_ok=True)
     cell = ["encoder", "task", "algorithm"]
-    looks = results.looks
+    looks = results.held_out
     shifted = looks.filter(pl.col("horizon") == 0, ~pl.col("encoder").is_in(BASELINES))
     axes = sorted(set(shifted["axis"]) - {"default"})
     default = [

@@ -61,15 +61,14 @@ def _measure_size(size: int, cores: int, folder: Path, pool: ProcessPoolExecutor
 def _record(folder: Path, episodes: int) -> None:
     """A published trajectory folder of short random episodes."""
     from datasets.manifest import write_manifest
-    from datasets.trajectories import FILE, save_trajectories
+    from datasets.trajectories import FILE, EpisodeFacts, write_trajectories
     from pipeline.sim.env import TaskEnv
-    from pipeline.sim.recording import join_episodes, record_episode, uniform
+    from pipeline.sim.recording import record_episode, uniform
 
     env = TaskEnv(TASK, REPEAT, EPISODE_STEPS)
-    played = [record_episode(env, seed, uniform(env, seed)) for seed in range(episodes)]
-    quality, seeds, validation = ["random"] * episodes, range(episodes), [True] * episodes
-    data = join_episodes(TASK, played, quality, seeds, validation, env.simulation.pristine, {})
-    save_trajectories(data, folder / FILE)
+    facts = [EpisodeFacts("random", seed, True) for seed in range(episodes)]
+    played = ((record_episode(env, about.seed, uniform(env, about.seed)), about) for about in facts)
+    write_trajectories(folder / FILE, TASK, played, {})
     write_manifest(folder)
 
 

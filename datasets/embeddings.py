@@ -5,6 +5,7 @@ time, vectors uncompressed (raw frames by zstd), every chunk with a crc32c; rows
 group's attributes say what made it and which rows are filled. Any Zarr reader can read it.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from datasets.errors import DataError
-from datasets.manifest import verify
+from datasets.frames import DEFAULT
+from datasets.manifest import read_manifest, verify
 
 ARRAY = "embedding"
 
@@ -67,6 +69,26 @@ class EmbeddingWriter:
         """Write shard `index` whole: `values` [min(shard, rows left), ...]."""
         start = index * self.shard
         self._array[start : start + len(values)] = values  # type: ignore[index]
+
+
+def training_variants(folder: Path) -> list[str]:
+    """Names of the looks in an embeddings folder that models train on (split `id`), the default look first.
+
+    Raises:
+        DataError: the folder is missing or one of its groups is damaged.
+    """
+    found = []
+    for name in read_manifest(folder)["files"]:
+        variant, _, rest = name.partition(".zarr/")
+        if rest != "zarr.json":
+            continue
+        try:
+            attributes = json.loads((folder / name).read_text())["attributes"]
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{folder / name} is damaged ({error}); remove {folder} and run encode again") from None
+        if attributes.get("split") == "id":
+            found.append(variant)
+    return sorted(found, key=lambda variant: (variant != DEFAULT, variant))
 
 
 def load_embeddings(folder: Path, variant: str) -> Embeddings:

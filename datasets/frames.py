@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from datasets.manifest import digest_of, read_manifest, write_json
 
 LOOKS = "looks.json"
 DEFAULT = "default"
+Quality = Literal["fast", "standard"]
 _END = bytes(2 * tarfile.BLOCKSIZE)  # what ends a tar
 
 
@@ -31,10 +33,11 @@ class Look:
 
     Attributes:
         variant: unique name, also the folder's (`default`, `texture-0.50-0`).
-        axis: `default`, `texture`, `lighting`, `camera`.
+        axis: `default`, `texture`, `lighting`, `camera`, ...; several joined by `+`, or `all`.
         severity: 0 for the default look, in (0, 1] otherwise.
         seed: which of the axis's random draws.
-        split: `id` if models train on it, `ood` if it is held out.
+        split: `id` if models may train on it, `ood` if it is held out.
+        images: files of the user's that it is painted with.
     """
 
     variant: str
@@ -42,6 +45,17 @@ class Look:
     severity: float
     seed: int
     split: str
+    images: tuple[str, ...] = ()
+
+    @property
+    def paired(self) -> bool:
+        """Whether it shows the same trajectories as the default look (a look of axis size has its own)."""
+        return self.axis != "size"
+
+
+def look_from(raw: dict[str, Any]) -> Look:
+    """A look as JSON keeps it (`dataclasses.asdict`)."""
+    return Look(**raw | {"images": tuple(raw["images"])})
 
 
 @dataclass(frozen=True)
@@ -74,12 +88,12 @@ class FrameSet:
 
 @dataclass(frozen=True)
 class Frames:
-    """`looks.json`: what was rendered of one task, and how."""
+    """`looks.json`: what was rendered of one task, and how (`camera`: its name, or its index where it has none)."""
 
     task: str
     size: int
     camera: str
-    quality: str
+    quality: Quality
     sets: list[FrameSet]
 
     def of(self, variant: str) -> FrameSet:
@@ -108,7 +122,7 @@ def load_frames_index(folder: Path) -> Frames:
     read_manifest(folder)
     try:
         raw = json.loads((folder / LOOKS).read_text())
-        sets = [FrameSet(Look(**s["look"]), [FrameShard(**shard) for shard in s["shards"]]) for s in raw.pop("sets")]
+        sets = [FrameSet(look_from(s["look"]), [FrameShard(**shard) for shard in s["shards"]]) for s in raw.pop("sets")]
         return Frames(sets=sets, **raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / LOOKS} is damaged ({error}); remove {folder} and run render again") from None

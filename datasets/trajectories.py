@@ -4,6 +4,7 @@ Folder `data/trajectories/TASK/`: `trajectories.h5` and its `manifest.json`. Tra
 episodes, then those simulated with a resized body (held out, too), so that the rows of every look are contiguous.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import DataError
-from datasets.frames import DEFAULT
+from datasets.frames import DEFAULT, Look, look_from
 from datasets.manifest import verify
 
 FILE = "trajectories.h5"
@@ -86,6 +87,11 @@ class EpisodeIndex:
     def rows_of(self, episode: int) -> slice:
         """The rows of one episode."""
         return slice(int(self.episode_ends[episode - 1]) if episode else 0, int(self.episode_ends[episode]))
+
+    @property
+    def sizes(self) -> list[Look]:
+        """The looks of axis size that episodes were simulated with (kept in `meta`)."""
+        return [look_from(raw) for raw in json.loads(str(self.meta.get("sizes", "[]")))]
 
     def episodes(self, validation: bool, variant: str = DEFAULT) -> list[int]:
         """Indices of the validation episodes, or of the training ones, simulated with the body of `variant`."""
@@ -251,7 +257,7 @@ def _append(file: Any, name: str, values: NDArray[Any], start: int) -> None:
 
 def _read_index(file: Any) -> EpisodeIndex:
     arrays = {name: file[name][:] for name in _EPISODE_ARRAYS}
-    names = {name: [value.decode() for value in file[name][:]] for name in _EPISODE_NAMES}
+    names: dict[str, Any] = {name: [value.decode() for value in file[name][:]] for name in _EPISODE_NAMES}
     meta = {key.removeprefix("meta/"): _plain(v) for key, v in file.attrs.items() if key.startswith("meta/")}
     return EpisodeIndex(task=str(file.attrs["task"]), **arrays, **names, meta=meta)
 

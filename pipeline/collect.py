@@ -3,14 +3,18 @@
     python -m pipeline.collect --task cartpole_swingup
 
 Soft actor-critic learns on the physics state; then episodes are recorded, in parallel, of four qualities, with the
-meanings of D4RL and V-D4RL: `random` acts uniformly; `expert` samples from the checkpoint of the best evaluated return;
-`medium` from the one whose return is nearest to half of the expert's; `replay` are episodes of the learning itself,
-spread evenly over it and simulated again exactly. Validation episodes are held out of every quality and come last.
+meanings of D4RL and V-D4RL: `random` acts on noise alone; `expert` samples from the checkpoint of the best evaluated return;
+`medium` from the one whose return is nearest to half of the expert's; `replay` are episodes of the learning itself (D4RL's
+full replay), spread evenly over it and simulated again exactly. Validation episodes are held out of every quality and come
+after the others; last come those with resized bodies (`collect.size`), whose `replay` acts as the nearest checkpoint did.
 
 Resume units: the SAC run, and each episode. Tiny variant: in a copy of params.yaml set `collect.sac.steps: 1500`,
 `learning_starts: 200`, `checkpoint_every: 500` and a few episodes, then add `--params COPY`.
 """
 
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +27,13 @@ from pipeline.work import Work, code_digest, open_work
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from datasets.trajectories import Episode, EpisodeFacts, Meta
     from pipeline.sim.behaviour import Learning
     from pipeline.sim.plans import Plan
-    from pipeline.sim.recording import Episode
+    from pipeline.sim.schedule import Entry, Schedule
 
-EVALUATION_EPISODES = 8  # per checkpoint
-_SAC, _EVALUATION, _QUALITY = 0, 1, 2  # independent streams of seeds
-_CODE = ["pipeline/collect.py", "datasets/trajectories.py"]
-_CODE += [f"pipeline/sim/{name}.py" for name in ("behaviour", "env", "plans", "recording", "tasks")]
+_SIM = "behaviour env plans recording schedule tasks variants looks/axis looks/draw looks/size"
+_CODE = ["pipeline/collect.py", "datasets/trajectories.py", *(f"pipeline/sim/{name}.py" for name in _SIM.split())]
 _VERSIONS = ("dm_control", "mujoco", "numpy", "stable_baselines3", "torch")
 
 
@@ -64,121 +67,87 @@ def _versions() -> dict[str, str]:
 
 
 def _collect(task: str, settings: Params, work: Work) -> None:
-    from datasets.trajectories import FILE, save_trajectories
+    from datasets.trajectories import FILE, write_trajectories
     from pipeline.parallel import process_pool
-    from pipeline.sim.recording import join_episodes
+    from pipeline.sim.recording import changed_fields
+    from pipeline.sim.schedule import Schedule, size_looks
     from pipeline.sim.tasks import Simulation
 
-    learning = _learn(task, settings, work)
+    path = work.folder / "learning.npz"
+    schedule = Schedule(task, settings, _learn(task, settings, path), path, work.folder / "episodes")
     with process_pool(settings.compute.workers) as pool:
-        returns = _evaluate(task, settings, work, learning, pool)
+        returns = _evaluate(schedule, pool)
         expert = max(returns, key=lambda steps: returns[steps])
         medium = min(returns, key=lambda steps: abs(returns[steps] - returns[expert] / 2))
         log(f"{task}: expert {returns[expert]:.0f} (after {expert} steps), medium {returns[medium]:.0f} (after {medium})")
-        plans, quality, validation = _plan(task, settings, work, learning, {"expert": expert, "medium": medium})
-        episodes = _play(plans, pool, f"collect {task}")
-    meta: dict[str, str | int | float] = {f"version_{name}": version for name, version in _versions().items()}
+        entries = schedule.entries({"expert": expert, "medium": medium})
+        _play([entry.plan for entry in entries], pool, f"collect {task}")
+    meta: Meta = {f"version_{name}": version for name, version in _versions().items()}
     meta |= {"action_repeat": settings.collect.action_repeat, "episode_steps": settings.collect.episode_steps}
-    meta |= {"expert_steps": expert, "medium_steps": medium}
-    for name in dict.fromkeys(quality):
-        totals = [episode.total for episode, its in zip(episodes, quality, strict=True) if its == name]
-        meta[f"return_{name}"] = sum(totals) / len(totals)
-        log(f"{task}: {len(totals)} episodes of quality {name}, mean return {meta[f'return_{name}']:.0f}")
-    seeds = [plan.seed for plan in plans]
-    data = join_episodes(task, episodes, quality, seeds, validation, Simulation(task).pristine, meta)
-    save_trajectories(data, work.result / FILE)
+    simulation = Simulation(task)
+    meta |= {"expert_steps": expert, "medium_steps": medium, "control_timestep": simulation.control_timestep}
+    meta |= {"sizes": json.dumps([asdict(look) for look in size_looks(settings)])}
+    meta |= _mean_returns(task, entries)
+    changed = set().union(*(changed_fields(entry.plan.out) for entry in entries))
+    original = {name: simulation.original(name) for name in changed}
+    write_trajectories(work.result / FILE, task, _recorded(entries), meta, original)
 
 
-def _learn(task: str, settings: Params, work: Work) -> "Learning":
+def _mean_returns(task: str, entries: list["Entry"]) -> dict[str, float]:
+    """`return_QUALITY` of the episodes with the task's own body."""
+    from datasets.frames import DEFAULT
+    from pipeline.sim.recording import total_reward
+
+    means = {}
+    for quality in QUALITIES:
+        paths = [e.plan.out for e in entries if e.facts.quality == quality and e.facts.variant == DEFAULT]
+        if paths:
+            means[f"return_{quality}"] = mean = sum(map(total_reward, paths)) / len(paths)
+            log(f"{task}: {len(paths)} episodes of quality {quality}, mean return {mean:.0f}")
+    return means
+
+
+def _recorded(entries: list["Entry"]) -> Iterator[tuple["Episode", "EpisodeFacts"]]:
+    from pipeline.sim.recording import read_episode
+
+    for entry in entries:
+        yield read_episode(entry.plan.out), entry.facts
+
+
+def _learn(task: str, settings: Params, path: Path) -> "Learning":
     from pipeline.sim.behaviour import Learning, learn_sac
     from pipeline.sim.env import TaskEnv
     from pipeline.sim.recording import read_arrays, write_arrays
+    from pipeline.sim.schedule import sac_seed
 
-    path = _learning_file(work)
     if not path.exists():
         collect = settings.collect
         env = TaskEnv(task, collect.action_repeat, collect.episode_steps)
-        seed = _seed(settings.seed, _SAC, 0)
-        learning = learn_sac(env, collect.sac, seed, settings.compute.threads, lambda s: track(s, len(s), "step", f"sac {task}"))
+        steps = collect.sac.steps
+        learning = learn_sac(
+            env, collect.sac, sac_seed(settings.seed), settings.compute.threads, lambda s: track(s, steps, "step", f"sac {task}")
+        )
         write_arrays(path, learning.arrays())
     return Learning.from_arrays(read_arrays(path))
 
 
-def _evaluate(task: str, settings: Params, work: Work, learning: "Learning", pool: "Executor") -> dict[int, float]:
+def _evaluate(schedule: "Schedule", pool: "Executor") -> dict[int, float]:
     """Mean return of each checkpoint, over the same few episodes."""
-    seeds = [_seed(settings.seed, _EVALUATION, episode) for episode in range(EVALUATION_EPISODES)]
-    plans = [
-        _episode(task, settings, work, "checkpoint", steps, seed, f"evaluation-{steps}-{number}")
-        for steps in learning.checkpoints
-        for number, seed in enumerate(seeds)
-    ]
-    totals = iter([episode.total for episode in _play(plans, pool, f"evaluate {task}")])
-    return {steps: sum(next(totals) for _ in range(EVALUATION_EPISODES)) / EVALUATION_EPISODES for steps in learning.checkpoints}
+    from pipeline.sim.recording import total_reward
+
+    plans = schedule.evaluation()
+    _play([plan for of_steps in plans.values() for plan in of_steps], pool, f"evaluate {schedule.task}")
+    return {steps: sum(total_reward(plan.out) for plan in of_steps) / len(of_steps) for steps, of_steps in plans.items()}
 
 
-def _plan(
-    task: str, settings: Params, work: Work, learning: "Learning", checkpoints: dict[str, int]
-) -> tuple[list["Plan"], list[str], list[bool]]:
-    """All episodes as they lie in the file, the quality of each, and whether it is held out."""
-    collect = settings.collect
-    if collect.episodes.replay > len(learning.episodes):
-        raise UserError(
-            f"collect.episodes.replay is {collect.episodes.replay}, but SAC finishes {len(learning.episodes)} episodes in"
-            f" {collect.sac.steps} steps: lower it, or raise collect.sac.steps"
-        )
-    entries = []
-    for stream, quality in enumerate(QUALITIES, start=_QUALITY):
-        count = collect.episodes.of(quality)
-        held_out = _spread(collect.validation.of(quality), count)
-        for number, learned in enumerate(_spread(count, len(learning.episodes))):
-            policy, index, seed = "checkpoint", checkpoints.get(quality, 0), _seed(settings.seed, stream, number)
-            if quality == "random":
-                policy = "random"
-            elif quality == "replay":
-                policy, index, seed = "replay", learned, learning.episodes[learned][0]
-            entry = _episode(task, settings, work, policy, index, seed, f"{quality}-{number}")
-            entries.append((entry, str(quality), number in held_out))
-    entries.sort(key=lambda entry: entry[2])  # stable: validation last, the qualities in order within each part
-    plans, qualities, validation = zip(*entries, strict=True)
-    return list(plans), list(qualities), list(validation)
-
-
-def _episode(task: str, settings: Params, work: Work, policy: str, index: int, seed: int, name: str) -> "Plan":
-    from pipeline.sim.plans import Plan
-
-    folder = work.folder / "episodes"
-    folder.mkdir(exist_ok=True)
-    collect = settings.collect
-    out = folder / f"{name}.npz"
-    return Plan(task, collect.action_repeat, collect.episode_steps, policy, index, seed, _learning_file(work), out)
-
-
-def _play(plans: list["Plan"], pool: "Executor", desc: str) -> list["Episode"]:
-    """Play the episodes that are not there yet, then read all, in order."""
+def _play(plans: list["Plan"], pool: "Executor", desc: str) -> None:
+    """Play the episodes that are not there yet."""
     from pipeline.parallel import map_shards
     from pipeline.sim.plans import play
-    from pipeline.sim.recording import read_episode
 
     missing = [plan for plan in plans if not plan.out.exists()]
     for _ in track(map_shards(play, missing, pool), len(plans), "episode", desc, initial=len(plans) - len(missing)):
         pass
-    return [read_episode(plan.out) for plan in plans]
-
-
-def _learning_file(work: Work) -> Path:
-    return work.folder / "learning.npz"
-
-
-def _spread(count: int, among: int) -> list[int]:
-    """`count` indices spread evenly over range(among)."""
-    return [(2 * i + 1) * among // (2 * count) for i in range(count)]
-
-
-def _seed(seed: int, stream: int, index: int) -> int:
-    """A seed of its own for every episode, from the data's."""
-    import numpy as np
-
-    return int(np.random.SeedSequence([seed, stream, index]).generate_state(1)[0]) >> 1
 
 
 if __name__ == "__main__":

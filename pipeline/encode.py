@@ -54,7 +54,8 @@ def _encode(p: Params, encoder: str, task: str, result: Path) -> None:
     for frames in index.sets:
         rows = np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in frames.rows])
         attributes = source.attributes | {
-            "task": task, "variant": frames.look.variant, "rows": frames.rows,
+            "task": task, "variant": frames.look.variant, "axis": frames.look.axis, "severity": frames.look.severity,
+            "split": frames.look.split, "rows": frames.rows,
             "frames_digest": frames_digest(folder, frames.look.variant),
         }  # fmt: skip
         writer = EmbeddingWriter(

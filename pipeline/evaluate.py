@@ -58,7 +58,6 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
     models = Path("models") / task / encoder / algorithm
     verify(models)
     data = load_trajectories(Path("data/trajectories") / task)
-    episodes = data.episodes(validation=True)
     looks = [frames.look for frames in load_frames_index(Path("data/frames") / task).sets]
     expected = {"encoder": canonical(encoder), "task": task, "algorithm": algorithm}
     paths = {seed: models / f"seed-{seed}" / MODEL for seed in p.train.seeds}
@@ -66,6 +65,7 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
     predictions: list[pl.DataFrame] = []
     latents: list[pl.DataFrame] = []
     for look in track(looks, len(looks), "look", f"evaluate {encoder}"):
+        episodes = data.episodes(True, DEFAULT if look.paired else look.variant)
         embeddings = load_embeddings(Path("data/embeddings") / task / encoder, look.variant)
         rows = load_rows(data, embeddings, episodes, p.compute.device)
         for seed, model in trained.items():

@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from datasets.errors import UserError
 from pipeline.encoders.registry import canonical, selectable_names
-from pipeline.sim.names import TASKS
+from pipeline.sim.names import ALL, AXES, JOIN, SIZE, TASKS, field_camera
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -19,9 +19,21 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Severity = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Quality = Literal["random", "medium", "replay", "expert"]
-Axis = Literal["texture", "lighting", "camera"]
 Algorithm = Literal["dreamerv3"]
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
+
+
+def _axis(name: str) -> str:
+    if name not in (ALL, SIZE):
+        for part in name.split(JOIN):
+            _known("", part, [axis for axis in AXES if axis != SIZE] if JOIN in name else [*AXES, ALL], "axis")
+    return name
+
+
+def _paired_axis(name: str) -> str:
+    if name == SIZE:
+        raise ValueError("size has trajectories of its own, all held out: models cannot train on it")
+    return _axis(name)
 
 
 class _Section(BaseModel):
@@ -71,11 +83,19 @@ class EpisodeCounts(_Section):
         return int(getattr(self, quality))
 
 
+class Sizes(_Section):
+    severities: list[Severity]
+    looks_per_severity: Positive
+    episodes: EpisodeCounts
+
+
 class Collect(_Section):
     action_repeat: Positive
     episode_steps: Positive
+    random: Literal["uniform", "ou"]
     episodes: EpisodeCounts
     validation: EpisodeCounts
+    size: Sizes
     sac: Sac
 
     @model_validator(mode="after")
@@ -90,14 +110,26 @@ class Collect(_Section):
         return self
 
 
-class Render(_Section):
-    size: Annotated[int, Field(ge=16, le=1024)]
-    camera: Count | str
-    quality: Literal["fast", "standard"]
-    axes: list[Axis]
+class TrainLooks(_Section):
+    axes: list[Annotated[str, AfterValidator(_paired_axis)]]
     severities: list[Severity]
     looks_per_severity: Positive
+
+
+class Render(_Section):
+    size: Annotated[int, Field(ge=16, le=1024)]
+    camera: Count | str | None
+    quality: Literal["fast", "standard"]
+    axes: list[Annotated[str, AfterValidator(_axis)]]
+    severities: list[Severity]
+    looks_per_severity: Positive
+    train_looks: TrainLooks
+    images: list[str]
     episodes_per_shard: Positive
+
+    def camera_of(self, task: str) -> int | str:
+        """The camera of one task, index or name."""
+        return field_camera(task) if self.camera is None else self.camera
 
 
 class RandomEncoder(_Section):
@@ -234,6 +266,13 @@ class Params(_Section):
             raise ValueError(f"weights.{self.encoder} is missing: add it (null: its hub, or made here)")
         for task in self.tasks:
             _known("tasks", task, list(TASKS), "task")
+        missing = sorted(set(self.render.severities) - set(self.collect.size.severities)) if SIZE in self.render.axes else []
+        if missing:
+            raise ValueError(f"collect.size.severities lacks {missing[0]}, which render.axes asks for with `size`: add it there")
+        if SIZE in self.render.axes and self.render.looks_per_severity > self.collect.size.looks_per_severity:
+            raise ValueError(
+                "collect.size.looks_per_severity is below render.looks_per_severity, and render.axes has `size`: raise it"
+            )
         for key, values in (("tasks", self.tasks), ("algorithms", self.algorithms), ("train.seeds", self.train.seeds)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key}: {values} repeats a value")
@@ -245,7 +284,7 @@ def _known(key: str, name: str, names: list[str], what: str) -> None:
         return
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names[:60])}"
-    raise ValueError(f"{key}: unknown {what} {name!r}; {hint}")
+    raise ValueError(f"{key}{': ' if key else ''}unknown {what} {name!r}; {hint}")
 
 
 def _section_at(loc: tuple[int | str, ...]) -> type[BaseModel] | None:

@@ -1,89 +1,170 @@
 """Render one task's trajectories under every look.
 
     python -m pipeline.render --task cartpole_swingup
+    python -m pipeline.render --task cartpole_swingup --contact-sheet sheet.png --videos videos
 
-The same stored physics states are restored and drawn: all episodes under the default look, the validation episodes under
-every other (axis x severity x draw of `render` in params.yaml). Writes WebDataset tars of whole episodes, `looks.json`
-and `contact_sheet.png`. Resume unit: one tar. Tiny variant: `render: {axes: [camera], severities: [1.0], ...}` in a
-copy of params.yaml, given with `--params COPY`.
+The same stored physics states are restored and drawn: all episodes under the default look and under those that models train
+on (`render.train_looks`), the validation episodes under every other (axis x severity x draw of `render`), those with resized
+bodies under the look of axis size that they were collected for. Writes WebDataset tars of whole episodes, `looks.json`,
+`look_statistics.parquet` (what each look does to the pictures, measured) and `contact_sheet.png`.
+
+The second form draws what has been rendered: every axis by severity as one picture, and a short video of each look.
+
+Resume unit: one tar. Tiny variant: `render: {axes: [camera], severities: [1.0], ...}` in a copy of params.yaml, given with
+`--params COPY`.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.frames import Frames, FrameSet, FrameShard, Look, save_frames_index
+from datasets.errors import UserError
+from datasets.frames import DEFAULT, Frames, FrameSet, FrameShard, Look, load_frames_index, save_frames_index
 from pipeline.collect import known_task
-from pipeline.log import track
+from pipeline.log import log, track
 from pipeline.params import Params, load_params
 from pipeline.stage import run
 from pipeline.work import Work, code_digest, open_work
 
 if TYPE_CHECKING:
-    from datasets.trajectories import Trajectories
+    from concurrent.futures import Executor
 
-_SIM = "contact_sheet look_camera look_lighting look_texture render replay rotation tasks variants"
-_CODE = ["pipeline/render.py", "datasets/frames.py", *(f"pipeline/sim/{name}.py" for name in _SIM.split())]
+    from datasets.trajectories import EpisodeIndex
+
+STATISTICS = "look_statistics.parquet"
+SHEET = "contact_sheet.png"
+_SIM = "measure render replay tasks variants"
+_LOOKS = "axis calibration camera color distractors draw lighting pattern rotation size texture"
+_CODE = ["pipeline/render.py", "pipeline/pictures.py", "datasets/frames.py", "pipeline/sim/looks/colors.json"]
+_CODE += [f"pipeline/sim/{name}.py" for name in _SIM.split()] + [f"pipeline/sim/looks/{name}.py" for name in _LOOKS.split()]
 
 
-def main(task: str, params: Path = Path("params.yaml")) -> None:
-    """Render one task's trajectories under every look, as data/frames/TASK."""
+def main(task: str, params: Path = Path("params.yaml"), contact_sheet: Path | None = None, videos: Path | None = None) -> None:
+    """Render one task's trajectories under every look, as data/frames/TASK; or picture what has been rendered."""
     from importlib.metadata import version
 
-    from datasets.manifest import digest
+    from datasets.manifest import digest, sha256_file
     from pipeline.sim.gl import require_gl
 
     settings = load_params(params)
-    trajectories = Path("data/trajectories") / known_task(task, settings)
+    trajectories, frames = Path("data/trajectories") / known_task(task, settings), Path("data/frames") / task
+    if contact_sheet or videos:
+        _picture(trajectories, frames, contact_sheet, videos)
+        return
+    _check_images(settings)
     key = {
         "task": task, "seed": settings.seed, "render": settings.render.model_dump(mode="json", by_alias=True),
-        "trajectories": digest(trajectories), "gl": require_gl(), "mujoco": version("mujoco"), "code": code_digest(*_CODE),
+        "images": [sha256_file(Path(image)) for image in settings.render.images], "trajectories": digest(trajectories),
+        "gl": require_gl(), "mujoco": version("mujoco"), "code": code_digest(*_CODE),
     }  # fmt: skip
-    with open_work("render", Path("data/frames") / task, key) as work:
+    with open_work("render", frames, key) as work:
         if work is not None:
             _render(task, settings, trajectories, work)
 
 
 def _render(task: str, settings: Params, trajectories: Path, work: Work) -> None:
-    from datasets.trajectories import load_trajectories
+    from datasets.trajectories import TrajectoryReader
     from pipeline.parallel import map_shards, process_pool
-    from pipeline.sim.contact_sheet import save_contact_sheet
+    from pipeline.pictures import save_contact_sheet
     from pipeline.sim.render import camera_index, camera_names
-    from pipeline.sim.replay import RenderJob, render_shard
+    from pipeline.sim.replay import RenderJob, check_states, render_shard
     from pipeline.sim.tasks import Simulation
-    from pipeline.sim.variants import looks
 
-    options = settings.render
-    data = load_trajectories(trajectories)
-    model = Simulation(task).model
-    index = camera_index(model, options.camera)
-    sets = [
-        FrameSet(look, _shards(data, look, options.episodes_per_shard))
-        for look in looks(options.axes, options.severities, options.looks_per_severity, settings.seed)
-    ]
+    options, simulation = settings.render, Simulation(task)
+    camera = camera_index(simulation.model, options.camera_of(task))
+    with TrajectoryReader(trajectories) as data:
+        check_states(data, simulation)
+        index = data.index
+    sets = [FrameSet(look, _shards(index, look, options.episodes_per_shard)) for look in _looks(settings, index)]
     jobs = []
     for frames in sets:
         (work.result / frames.look.variant).mkdir(exist_ok=True)
         for shard in frames.shards:
             out = work.result / shard.file
-            jobs.append(RenderJob(trajectories, frames.look, options.size, index, options.quality, tuple(shard.episodes), out))
+            jobs.append(RenderJob(trajectories, frames.look, options.size, camera, options.quality, tuple(shard.episodes), out))
     missing = [job for job in jobs if not job.out.exists()]
+    rendered = Frames(task, options.size, camera_names(simulation.model)[camera] or str(camera), options.quality, sets)
     with process_pool(settings.compute.workers) as pool:
         shards = map_shards(render_shard, missing, pool)
         for _ in track(shards, len(jobs), "shard", f"render {task}", initial=len(jobs) - len(missing)):
             pass
-    save_frames_index(Frames(task, options.size, camera_names(model)[index] or str(index), options.quality, sets), work.result)
-    save_contact_sheet(work.result / "contact_sheet.png", [frames.look for frames in sets], data, index, options.quality)
+        _measure(trajectories, rendered, camera, work.result / STATISTICS, pool)
+    save_frames_index(rendered, work.result)
+    save_contact_sheet(work.result / SHEET, work.result, rendered, index)
 
 
-def _shards(data: "Trajectories", look: Look, episodes_per_shard: int) -> list[FrameShard]:
-    """How one look's episodes are spread over tars: all for the default look, the held-out ones for the others."""
-    episodes = list(range(len(data.episode_ends))) if look.axis == "default" else data.episodes(validation=True)
+def _looks(settings: Params, index: "EpisodeIndex") -> list[Look]:
+    """The default look, those that models train on, those held out; of axis size, what was collected.
+
+    Raises:
+        UserError: looks of axis size are asked for that were not collected.
+    """
+    from pipeline.sim.names import SIZE
+    from pipeline.sim.variants import looks
+
+    options, trained = settings.render, settings.render.train_looks
+    seen = looks(trained.axes, trained.severities, trained.looks_per_severity, settings.seed, "id", options.images)
+    axes = [axis for axis in options.axes if axis != SIZE]
+    held_out = looks(axes, options.severities, options.looks_per_severity, settings.seed, "ood", options.images)
+    sizes = looks([SIZE], options.severities, options.looks_per_severity, settings.seed) if SIZE in options.axes else []
+    for look in sizes:
+        if look not in index.sizes:
+            raise UserError(
+                f"the trajectories of {index.task} hold no episodes of {look.variant}: run collect again (`dvc repro`)"
+            )
+    return [Look(DEFAULT, DEFAULT, 0.0, 0, "id"), *seen, *held_out, *sizes]
+
+
+def _shards(index: "EpisodeIndex", look: Look, episodes_per_shard: int) -> list[FrameShard]:
+    """How one look's episodes are spread over tars."""
+    if look.split == "id":
+        episodes = sorted(index.episodes(validation=False) + index.episodes(validation=True))
+    else:
+        episodes = index.episodes(True, DEFAULT if look.paired else look.variant)
     shards = []
     for number, first in enumerate(range(0, len(episodes), episodes_per_shard)):
         chosen = episodes[first : first + episodes_per_shard]
-        rows = [[data.rows_of(e).start, data.rows_of(e).stop] for e in chosen]
+        rows = [[index.rows_of(e).start, index.rows_of(e).stop] for e in chosen]
         shards.append(FrameShard(f"{look.variant}/{number:06d}.tar", chosen, rows))
     return shards
+
+
+def _measure(trajectories: Path, frames: Frames, camera: int, out: Path, pool: "Executor") -> None:
+    import polars as pl
+
+    from pipeline.parallel import map_shards
+    from pipeline.sim.measure import LookStatistics, MeasureJob, measure_look
+
+    looks = [s.look for s in frames.sets if s.look.axis != DEFAULT]
+    jobs = [MeasureJob(trajectories, look, frames.size, camera, frames.quality) for look in looks]
+    done = {job.look.variant: statistics for job, statistics in map_shards(measure_look, jobs, pool)}
+    types = {str: pl.String, float: pl.Float64, int: pl.Int64}
+    schema = {name: types[kind] for name, kind in LookStatistics.__annotations__.items()}
+    table = pl.DataFrame([done[look.variant].row() for look in looks], schema)
+    table.with_columns(pl.col(pl.Float64).fill_nan(None)).write_parquet(out)
+
+
+def _check_images(settings: Params) -> None:
+    from pipeline.sim.looks.pattern import check_images
+
+    check_images(settings.render.images)
+
+
+def _picture(trajectories: Path, folder: Path, contact_sheet: Path | None, videos: Path | None) -> None:
+    from datasets.manifest import verify
+    from datasets.trajectories import TrajectoryReader
+    from pipeline.pictures import save_contact_sheet, save_videos
+    from pipeline.work import replacing
+
+    frames = load_frames_index(folder)
+    verify(folder)
+    with TrajectoryReader(trajectories) as data:
+        if contact_sheet:
+            with replacing(contact_sheet) as temporary:
+                save_contact_sheet(temporary, folder, frames, data.index)
+            log(f"{contact_sheet}: {len(frames.sets)} looks")
+        if videos:
+            save_videos(videos, folder, frames, data.index)
+            log(f"{videos}: {len(frames.sets)} videos")
 
 
 if __name__ == "__main__":

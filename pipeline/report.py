@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 METRICS = Path("metrics.json")
 RESULTS = Path("results")
+LOOK_STATISTICS = "look_statistics.parquet"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def find_inputs(p: Params) -> Inputs:
 
 
 def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> None:
+    import polars as pl
+
     from analysis import tables
     from analysis.metrics import metrics
     from analysis.resample import Resampling
@@ -110,6 +113,7 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
         "summary": summary_table(results),
         "learning": learning,
         "online": online,
+        "looks": pl.concat([look_statistics(folder) for folder in inputs.frames.values()]),
         "costs": tables.costs_table(costs()),
     }
     for name, table in outputs.items():
@@ -117,6 +121,13 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
             tables.write_table(table, path)
     write_json(METRICS, metrics(results, context.expert_return))
     log(f"report: {Path('report/index.html').resolve()}")
+
+
+def look_statistics(frames: Path) -> "pl.DataFrame":
+    """What each look of one task does to the pictures; no rows where only the default was rendered."""
+    from analysis import tables
+
+    return tables.scan_parts([frames / LOOK_STATISTICS], tables.LOOKS).collect()
 
 
 def _context(p: Params, inputs: Inputs, shown: dict[str, Any]) -> "Context":
@@ -139,11 +150,15 @@ def _context(p: Params, inputs: Inputs, shown: dict[str, Any]) -> "Context":
         if sheet.name not in verify(inputs.frames[task], only=sheet.name)["files"]:
             raise DataError(f"{inputs.frames[task]} has no {sheet.name}; remove it and run render again")
         caption = f"{task}, {index.size} × {index.size} pixels, {index.quality} rendering: the same states under every look."
-        looks.append(Look(task, sheet.read_bytes(), caption))
+        statistics = look_statistics(inputs.frames[task])
+        measured = statistics.drop("task", "variant", "body_contrast_default", "states").with_columns(pl.col(pl.Float64).round(3))
+        looks.append(Look(task, sheet.read_bytes(), caption, measured))
         data = load_trajectories(inputs.trajectories[task])
-        returns = [float(data.reward[data.rows_of(e)].sum(dtype="float64")) for e in range(len(data.episode_ends))]
-        behaviour.append(behaviour_table(task, data.quality, data.validation.tolist(), returns))
-        best = [r for r, quality in zip(returns, data.quality, strict=True) if quality == "expert"]
+        own = sorted(data.episodes(validation=False) + data.episodes(validation=True))  # without resized bodies
+        returns = [float(data.reward[data.rows_of(e)].sum(dtype="float64")) for e in own]
+        quality = [data.quality[e] for e in own]
+        behaviour.append(behaviour_table(task, quality, data.validation[own].tolist(), returns))
+        best = [r for r, q in zip(returns, quality, strict=True) if q == "expert"]
         if best:
             expert[task] = sum(best) / len(best)
     return Context(

@@ -2,9 +2,9 @@
 
     python -m pipeline.train --encoder state --task cartpole_swingup --algorithm dreamerv3
 
-Reads the training episodes under the default look; writes `models/TASK/ENCODER/ALGORITHM/seed-S/{model.pt,learning.parquet}`.
-A killed run goes on from its last checkpoint. Tiny variant: in a copy of params.yaml set `train.updates: 20`, then add
-`--params COPY`.
+Reads the training episodes under the default look and under `render.train_looks`, each as often; writes
+`models/TASK/ENCODER/ALGORITHM/seed-S/{model.pt,learning.parquet}`. A killed run goes on from its last checkpoint. Tiny variant:
+in a copy of params.yaml set `train.updates: 20`, then add `--params COPY`.
 """
 
 from dataclasses import dataclass
@@ -72,21 +72,22 @@ def train_seed(job: Job) -> None:
     """Train one model; `model.pt` is written last, so that it marks a finished seed."""
     import torch
 
-    from datasets.embeddings import load_embeddings
-    from datasets.frames import DEFAULT
+    from datasets.embeddings import load_embeddings, training_variants
     from datasets.trajectories import load_trajectories
     from datasets.windows import WindowSampler, window_starts
     from trainers.algorithms import Sizes, algorithm
     from trainers.checkpoint import save_world_model
-    from trainers.data import load_rows, statistics_rows
+    from trainers.data import load_rows, stack_looks, statistics_rows
     from trainers.offline import OfflineTrainer, Settings
     from trainers.worldmodel import LossScales
 
     train, compute = job.params.train, job.params.compute
     torch.set_num_threads(compute.threads)
     data = load_trajectories(Path("data/trajectories") / job.task)
-    embeddings = load_embeddings(Path("data/embeddings") / job.task / job.encoder, DEFAULT)
-    rows = load_rows(data, embeddings, data.episodes(validation=False), compute.device)
+    folder, episodes = Path("data/embeddings") / job.task / job.encoder, data.episodes(validation=False)
+    seen = [load_embeddings(folder, variant) for variant in training_variants(folder)]
+    looks = [load_rows(data, embeddings, episodes, compute.device) for embeddings in seen]
+    rows, starts = stack_looks(looks, window_starts(data, train.length))
     kind = algorithm(job.algorithm)
     sizes = Sizes(train.rssm.model_dump(), LossScales(**train.loss.model_dump()))
     torch.manual_seed(job.seed)
@@ -94,7 +95,7 @@ def train_seed(job: Job) -> None:
     with torch.device(compute.device):
         model = kind.build(config)
     model.standardise(rows.observation[torch.from_numpy(statistics_rows(data))])
-    sampler = WindowSampler(window_starts(data, train.length), train.batch, train.length, job.seed)
+    sampler = WindowSampler(starts, train.batch, train.length, job.seed)
     settings = Settings(train.updates, train.learning_rate, train.clip, train.checkpoint_every)
     trainer = OfflineTrainer(model, rows, sampler, settings, job.checkpoint)
     name = f"train {job.encoder} seed {job.seed}"
@@ -102,7 +103,7 @@ def train_seed(job: Job) -> None:
     identity: Identity = {"encoder": canonical(job.encoder), "task": job.task, "algorithm": job.algorithm, "seed": job.seed}
     job.out.mkdir(parents=True, exist_ok=True)
     _learning_table(trainer.points, identity).write_parquet(job.out / LEARNING)
-    save_world_model(job.out / MODEL, model, {**identity, "updates": train.updates, "embedding": embeddings.attributes})
+    save_world_model(job.out / MODEL, model, {**identity, "updates": train.updates, "embedding": seen[0].attributes})
     log(f"{name}: " + ", ".join(f"{p.metric} {p.value:.3g}" for p in trainer.points if p.update == trainer.points[-1].update))
 
 

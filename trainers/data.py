@@ -1,5 +1,6 @@
 """One look of a task as tensors in memory: what the trainer draws windows from and what evaluation runs through."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,3 +60,20 @@ def load_rows(data: Trajectories, embeddings: Embeddings, episodes: list[int], d
             raise DataError(f"look {name}: the embedding of row {row} is not finite; check the encoder and run encode again")
     arrays = (values, data.action, data.reward, data.is_first, data.is_terminal)
     return Rows(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))
+
+
+def stack_looks(looks: Sequence[Rows], starts: NDArray[np.int64]) -> tuple[Rows, NDArray[np.int64]]:
+    """Several looks of one trajectory file, one after another: a window is seen under one of them, all equally often.
+
+    Args:
+        looks: each [T, ...].
+        starts: int64, the rows of one look at which a window may start.
+
+    Returns:
+        Rows [looks * T, ...], and all starts in them.
+    """
+    if len(looks) == 1:
+        return looks[0], starts
+    rows = len(looks[0].reward)
+    joined = Rows(*(torch.cat(values) for values in zip(*looks, strict=True)))
+    return joined, np.concatenate([starts + number * rows for number in range(len(looks))])

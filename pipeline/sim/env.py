@@ -8,10 +8,9 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Space
 from numpy.typing import NDArray
 
-from datasets.frames import Look
-from pipeline.sim.render import Quality, Renderer
+from datasets.frames import Look, Quality
+from pipeline.sim.render import Renderer
 from pipeline.sim.tasks import Simulation
-from pipeline.sim.variants import apply_look
 
 Observation = dict[str, NDArray[Any]]
 
@@ -39,6 +38,7 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         action_repeat: control steps per step.
         episode_steps: control steps per episode.
         view: None for no rendering.
+        look: without a view, the look whose physics is simulated (an axis size look's differs).
 
     Raises:
         UserError: unknown task or camera, or no OpenGL where a view is asked for.
@@ -46,19 +46,17 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012  # gymnasium's declaration
 
-    def __init__(self, task: str, action_repeat: int, episode_steps: int, view: View | None = None) -> None:
-        self.simulation = Simulation(task)
+    def __init__(
+        self, task: str, action_repeat: int, episode_steps: int, view: View | None = None, look: Look | None = None
+    ) -> None:
+        self.simulation = Simulation(task, look if view is None else view.look)
         self._repeat, self._length = action_repeat, episode_steps
         self._renderer: Renderer | None = None
         self.action_low, self.action_high = self.simulation.action_low, self.simulation.action_high
         self.action_space = Box(self.action_low, self.action_high, dtype=np.float32)
         spaces: dict[str, Space[Any]] = {"state": Box(-np.inf, np.inf, (self.simulation.observation_size,), np.float32)}
         if view is not None:
-            model = self.simulation.model
-            if view.look is not None:
-                apply_look(model, view.look)
-                self.simulation.mark_pristine()
-            self._renderer = Renderer(model, self.simulation.data, view.size, view.camera, view.quality)
+            self._renderer = Renderer(self.simulation, view.size, view.camera, view.quality)
             spaces["image"] = Box(0, 255, (view.size, view.size, 3), np.uint8)
         self.render_mode = None if view is None else "rgb_array"
         self.observation_space = Dict(spaces)  # type: ignore[assignment]

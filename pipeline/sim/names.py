@@ -1,4 +1,8 @@
-"""Names of dm_control's suite tasks, as DOMAIN_TASK, without importing dm_control (a test holds them against it)."""
+"""Names of dm_control's suite tasks, as DOMAIN_TASK, and of the axes of looks, without importing dm_control (tests compare)."""
+
+# Axes of looks; several joined by `+` act together, each at the look's severity; `all` is the paired ones at half of it.
+AXES = ("texture", "lighting", "camera", "drift", "color", "distractors", "size")
+ALL, JOIN, SIZE = "all", "+", "size"
 
 TASKS: dict[str, tuple[str, str]] = {
     "acrobot_swingup": ("acrobot", "swingup"),
@@ -53,3 +57,8 @@ TASKS: dict[str, tuple[str, str]] = {
     "walker_stand": ("walker", "stand"),
     "walker_walk": ("walker", "walk"),
 }
+
+
+def field_camera(task: str) -> int:
+    """The camera that the field renders a task with: 0, but 2 for quadruped (as DreamerV2 and DrQ-v2 do)."""
+    return 2 if TASKS[task][0] == "quadruped" else 0

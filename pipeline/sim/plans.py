@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from datasets.frames import Look
 from pipeline.sim.behaviour import Actor, Learning
 from pipeline.sim.env import TaskEnv
-from pipeline.sim.recording import read_arrays, record_episode, replayed, uniform, write_episode
+from pipeline.sim.recording import NOISES, read_arrays, record_episode, replayed, write_episode
 
 
 @dataclass(frozen=True)
@@ -14,9 +15,11 @@ class Plan:
     """An episode of one task, and the file that keeps it.
 
     Attributes:
-        policy: `random`; `replay` of the learning episode `index`; or `checkpoint`, the policy after `index` steps.
+        policy: `uniform` or `ou` noise; `replay` of the learning episode `index`; or `checkpoint`, the policy after `index`
+            steps.
         seed: of the task's reset and of the policy's own draws.
         learning: file of the SAC run, `Learning.arrays()`.
+        look: whose body is simulated; None for the task's own.
     """
 
     task: str
@@ -27,13 +30,14 @@ class Plan:
     seed: int
     learning: Path
     out: Path
+    look: Look | None = None
 
 
 def play(plan: Plan) -> None:
     """Play the episode and write `plan.out`."""
-    env = _env(plan.task, plan.action_repeat, plan.episode_steps)
-    if plan.policy == "random":
-        act = uniform(env, plan.seed)
+    env = _env(plan.task, plan.action_repeat, plan.episode_steps, plan.look)
+    if plan.policy in NOISES:
+        act = NOISES[plan.policy](env, plan.seed)
     elif plan.policy == "replay":
         act = replayed(_learning(plan.learning).episodes[plan.index][1])
     else:
@@ -42,8 +46,8 @@ def play(plan: Plan) -> None:
 
 
 @lru_cache(maxsize=1)
-def _env(task: str, action_repeat: int, episode_steps: int) -> TaskEnv:
-    return TaskEnv(task, action_repeat, episode_steps)
+def _env(task: str, action_repeat: int, episode_steps: int, look: Look | None) -> TaskEnv:
+    return TaskEnv(task, action_repeat, episode_steps, look=look)
 
 
 @lru_cache(maxsize=1)

@@ -2,38 +2,20 @@
 
 import io
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.trajectories import Trajectories
+from datasets.trajectories import Episode
 from pipeline.sim.env import TaskEnv
 
 Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # state float32 [O] -> action float32 [A]
 _MODEL = "model/"
-
-
-@dataclass(frozen=True)
-class Episode:
-    """The rows of one episode, as `datasets.trajectories.Trajectories` names and shapes them."""
-
-    physics: NDArray[np.float64]
-    observation: NDArray[np.float32]
-    action: NDArray[np.float32]
-    reward: NDArray[np.float32]
-    discount: NDArray[np.float32]
-    is_first: NDArray[np.bool_]
-    is_terminal: NDArray[np.bool_]
-    model: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-
-    @property
-    def total(self) -> float:
-        """The undiscounted return."""
-        return float(self.reward.sum(dtype=np.float64))
+_OU_THETA, _OU_SIGMA = 0.15, 0.3
 
 
 def record_episode(env: TaskEnv, seed: int, act: Act) -> Episode:
@@ -65,6 +47,27 @@ def uniform(env: TaskEnv, seed: int) -> Act:
     return lambda state: low + span * rng.random(low.shape, np.float32)
 
 
+def ornstein_uhlenbeck(env: TaskEnv, seed: int) -> Act:
+    """Temporally correlated noise: an Ornstein-Uhlenbeck process about the middle of the action range.
+
+    x += -theta x + sigma N(0, 1) a step, in units of half the range, clipped to it (Lillicrap et al. 2015, arXiv 1509.02971,
+    section 7; theta as there, sigma larger, so that its spread, sigma / sqrt(2 theta) = 0.55, comes near the uniform's 0.58).
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    middle, half = (env.action_high + env.action_low) / 2, (env.action_high - env.action_low) / 2
+    x = np.zeros_like(middle)
+
+    def act(state: NDArray[np.float32]) -> NDArray[np.float32]:
+        nonlocal x
+        x = x - np.float32(_OU_THETA) * x + np.float32(_OU_SIGMA) * rng.standard_normal(x.shape, np.float32)
+        return np.asarray(middle + half * np.clip(x, -1, 1), np.float32)
+
+    return act
+
+
+NOISES: dict[str, Callable[[TaskEnv, int], Act]] = {"uniform": uniform, "ou": ornstein_uhlenbeck}
+
+
 def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write an npz under a temporary name, then rename: where it exists, it is whole."""
     buffer = io.BytesIO()
@@ -93,27 +96,13 @@ def read_episode(path: Path) -> Episode:
     return Episode(**arrays, model=model)
 
 
-def join_episodes(
-    task: str,
-    episodes: Sequence[Episode],
-    quality: list[str],
-    seeds: Sequence[int],
-    validation: Sequence[bool],
-    pristine: Callable[[str], NDArray[Any]],
-    meta: dict[str, str | int | float],
-) -> Trajectories:
-    """One trajectory file's content, in the order given.
+def changed_fields(path: Path) -> set[str]:
+    """Names of the model fields in a file of `write_episode`."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name.removeprefix(_MODEL) for name in file.files if name.startswith(_MODEL)}
 
-    Args:
-        pristine: a model field as the task loads it, which stands for it in episodes that left it alone.
-    """
-    changed = sorted({name for episode in episodes for name in episode.model})
-    model = {name: np.stack([np.asarray(e.model.get(name, pristine(name)), np.float64) for e in episodes]) for name in changed}
-    rows = {
-        f.name: np.concatenate([getattr(episode, f.name) for episode in episodes]) for f in fields(Episode) if f.name != "model"
-    }
-    ends = np.cumsum([len(episode.reward) for episode in episodes], dtype=np.int64)
-    return Trajectories(
-        task=task, episode_ends=ends, quality=quality, seed=np.array(seeds, np.int64),
-        validation=np.array(validation), model=model, meta=meta, **rows,
-    )  # fmt: skip
+
+def total_reward(path: Path) -> float:
+    """The undiscounted return of a file of `write_episode`."""
+    with np.load(path, allow_pickle=False) as file:
+        return float(file["reward"].sum(dtype=np.float64))

@@ -6,26 +6,28 @@ software cost 6 to 15 times the rest.
 
 import atexit
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UserError
+from datasets.frames import Quality
 from pipeline.sim.gl import INSTALL, require_gl
 from pipeline.sim.mj import mujoco
+from pipeline.sim.tasks import Simulation
 
-Quality = Literal["fast", "standard"]
 _MAX_GEOMS = 10_000
+_SEGMENT = (mujoco.mjtRndFlag.mjRND_SEGMENT, mujoco.mjtRndFlag.mjRND_IDCOLOR)
 _FAST_OFF = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION)
 
 
 class Renderer:
-    """One OpenGL context that draws one model; the model's look must be final, for textures are uploaded here.
+    """One OpenGL context that draws one simulation, under the look that it was made with.
 
     Args:
-        model, data: of the simulation to draw.
+        simulation: to draw.
         size: height and width in pixels.
         camera: index or name.
         quality: `fast` or `standard`.
@@ -34,8 +36,9 @@ class Renderer:
         UserError: there is no working OpenGL, or no such camera.
     """
 
-    def __init__(self, model: Any, data: Any, size: int, camera: int | str, quality: Quality) -> None:
-        self._model, self._data, self.size = model, data, size
+    def __init__(self, simulation: Simulation, size: int, camera: int | str, quality: Quality) -> None:
+        self._model, self._data, self._effects, self.size = simulation.model, simulation.data, simulation.effects, size
+        model = self._model
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._camera.fixedcamid = camera_index(model, camera)
@@ -65,13 +68,58 @@ class Renderer:
 
     def render(self) -> NDArray[np.uint8]:
         """uint8 [size, size, 3] of the simulation as it is (positions must be up to date: `mj_forward`)."""
+        self._set_scene()
+        for effect in self._effects:
+            effect.light(self._scene)
+        frame = self._draw()
+        for effect in self._effects:
+            frame = effect.after(frame, self._background, self._data)
+        return frame
+
+    def segmentation(self) -> NDArray[np.int32]:
+        """int32 [size, size, 2] of the simulation as it is: MuJoCo's object id and type at each pixel, -1 for the sky."""
+        self._set_scene()
+        return self._segmentation()
+
+    def body_mask(self) -> NDArray[np.bool_]:
+        """bool [size, size]: true where a geom of a moving body is seen."""
+        seen = self.segmentation()
+        moving = np.append(self._model.geom_bodyid != 0, False)
+        return np.asarray(moving[np.where(seen[..., 1] == mujoco.mjtObj.mjOBJ_GEOM, seen[..., 0], -1)])
+
+    def _set_scene(self) -> None:
         self._gl.make_current()
+        for effect in self._effects:
+            effect.before(self._model, self._data)
         mujoco.mjv_updateScene(
             self._model, self._data, self._option, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
         )  # fmt: skip
+
+    def _draw(self) -> NDArray[np.uint8]:
         mujoco.mjr_render(self._rect, self._scene, self._mjr)
         mujoco.mjr_readPixels(self._flipped, None, self._rect, self._mjr)
         return np.ascontiguousarray(self._flipped[::-1])
+
+    def _segmentation(self) -> NDArray[np.int32]:
+        for flag in _SEGMENT:
+            self._scene.flags[flag] = 1
+        colours = self._draw().astype(np.int32)
+        for flag in _SEGMENT:
+            self._scene.flags[flag] = 0
+        index = colours[..., 0] + (colours[..., 1] << 8) + (colours[..., 2] << 16)  # 1 + segid of the scene's geom; 0: sky
+        geoms = self._scene.geoms[: self._scene.ngeom]
+        table = np.full((len(geoms) + 1, 2), -1, np.int32)
+        for geom in geoms:
+            if geom.segid >= 0:
+                table[geom.segid + 1] = geom.objid, geom.objtype
+        return table[index]
+
+    def _background(self) -> NDArray[np.bool_]:
+        seen = self._segmentation()
+        model, flat = self._model, (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_HFIELD)
+        scenery = np.append(np.isin(model.geom_type, flat) & (model.geom_bodyid == 0), False)
+        geom = seen[..., 1] == mujoco.mjtObj.mjOBJ_GEOM
+        return (seen[..., 0] < 0) | scenery[np.where(geom, seen[..., 0], -1)]
 
     def close(self) -> None:
         """Free the context's memory."""

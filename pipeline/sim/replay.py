@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.frames import Look, write_frame_shard
-from datasets.trajectories import Trajectories, load_trajectories
-from pipeline.sim.render import Quality, Renderer
-from pipeline.sim.tasks import Simulation, model_arrays
-from pipeline.sim.variants import apply_look
+from datasets.errors import DataError
+from datasets.frames import Look, Quality, write_frame_shard
+from datasets.trajectories import TrajectoryReader
+from pipeline.sim.render import Renderer
+from pipeline.sim.tasks import Simulation
 
 
 class Replayer:
@@ -24,45 +25,65 @@ class Replayer:
 
     Raises:
         UserError: no working OpenGL, or no such camera.
+        DataError: the file's states are not of this MuJoCo's layout.
     """
 
-    def __init__(self, data: Trajectories, look: Look, size: int, camera: int | str, quality: Quality) -> None:
+    def __init__(self, data: TrajectoryReader, look: Look, size: int, camera: int | str, quality: Quality) -> None:
         self._data = data
-        self._simulation = simulation = Simulation(data.task)
-        self._original = {name: array for name, array in model_arrays(simulation.model).items() if name in data.model}
-        apply_look(simulation.model, look)
-        simulation.mark_pristine()
-        self._renderer = Renderer(simulation.model, simulation.data, size, camera, quality)
-        self._episode = -1
+        self.simulation = Simulation(data.index.task, look)
+        check_states(data, self.simulation)
+        self.renderer = Renderer(self.simulation, size, camera, quality)
+        self._episode, self._physics = -1, np.empty((0, 0))
+
+    def restore(self, row: int) -> None:
+        """Put the simulation into the state of one row."""
+        episode = int(np.searchsorted(self._data.index.episode_ends, row, side="right"))
+        rows = self._data.index.rows_of(episode)
+        if episode != self._episode:
+            changes = self._data.model_of(episode)
+            self.simulation.restore_model(changes)
+            if "hfield_data" in changes:
+                self.renderer.upload_terrain()
+            self._episode, self._physics = episode, self._data.physics(rows)
+        self.simulation.restore_state(self._physics[row - rows.start])
 
     def frame(self, row: int) -> NDArray[np.uint8]:
         """uint8 [size, size, 3] of one row."""
-        episode = int(np.searchsorted(self._data.episode_ends, row, side="right"))
-        if episode != self._episode:
-            changes = {name: values[episode] for name, values in self._data.model.items()}
-            self._simulation.restore_model(changes, self._original)
-            if "hfield_data" in changes:
-                self._renderer.upload_terrain()
-            self._episode = episode
-        self._simulation.restore_state(self._data.physics[row])
-        return self._renderer.render()
+        self.restore(row)
+        return self.renderer.render()
 
     def frames(self, episodes: tuple[int, ...]) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
         """(episode, t within it, frame) of every row of `episodes`, in order."""
         for episode in episodes:
-            rows = self._data.rows_of(episode)
+            rows = self._data.index.rows_of(episode)
             for row in range(rows.start, rows.stop):
                 yield episode, row - rows.start, self.frame(row)
 
     def close(self) -> None:
         """Free the renderer."""
-        self._renderer.close()
+        self.renderer.close()
 
     def __enter__(self) -> "Replayer":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def check_states(data: TrajectoryReader, simulation: Simulation) -> None:
+    """That the stored states can be restored in `simulation`.
+
+    Raises:
+        DataError: there are none, or they are of another size (another MuJoCo version lays its state out differently).
+    """
+    if not data.state_size:
+        raise DataError(f"{data.path} holds no physics states (imported data): it cannot be rendered again, or under other looks")
+    if data.state_size != simulation.state_size:
+        raise DataError(
+            f"{data.path} was recorded with MuJoCo {data.index.meta.get('version_mujoco', '(unknown)')}, whose states of"
+            f" {data.index.task} have {data.state_size} numbers; here (MuJoCo {version('mujoco')}) they have"
+            f" {simulation.state_size}: install that version, or run collect again"
+        )
 
 
 @dataclass(frozen=True)
@@ -83,9 +104,9 @@ def render_shard(job: RenderJob) -> None:
     write_frame_shard(job.out, _replayer(job.trajectories, job.look, job.size, job.camera, job.quality).frames(job.episodes))
 
 
-_loaded = lru_cache(maxsize=1)(load_trajectories)
+_opened = lru_cache(maxsize=1)(TrajectoryReader)
 
 
 @lru_cache(maxsize=1)
 def _replayer(trajectories: Path, look: Look, size: int, camera: int, quality: Quality) -> Replayer:
-    return Replayer(_loaded(trajectories), look, size, camera, quality)
+    return Replayer(_opened(trajectories), look, size, camera, quality)

@@ -5,39 +5,53 @@ point_mass's gears, quadruped's terrain). `Simulation` finds these fields by com
 """
 
 import difflib
+import posixpath
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UserError
-from pipeline.sim.mj import mujoco, suite
+from datasets.frames import Look
+from pipeline.sim.mj import mujoco, suite, wrapper
 from pipeline.sim.names import TASKS
+from pipeline.sim.variants import Wardrobe
 
 _INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 _UNLIMITED = 1e9  # dm_control reports about 1e10 for an actuator without a control range
 
 
 class Simulation:
-    """One suite task; a reset is a function of its seed alone.
+    """One suite task, as seen under one look; a reset is a function of its seed alone.
+
+    Args:
+        look: None for the default.
 
     Attributes:
         model, data: MuJoCo's own structures, for rendering.
+        effects: what of the look changes with time; a renderer applies them.
         action_low, action_high: float32 [A].
         observation_size, state_size: O and P.
+        control_timestep: seconds a control step.
 
     Raises:
         UserError: the task is unknown.
     """
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, look: Look | None = None) -> None:
         if task not in TASKS:
             near = difflib.get_close_matches(task, list(TASKS), n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(TASKS)}"
             raise UserError(f"unknown task {task!r}; {hint}")
         domain, name = TASKS[task]
         # lqr draws its model when it is loaded: a fixed seed keeps one model for all episodes and processes.
-        self._env = suite.load(domain, name, task_kwargs={"random": 0, "time_limit": float("inf")})
+        wardrobe = Wardrobe(look)
+        with _editing(wardrobe):
+            self._env = suite.load(domain, name, task_kwargs={"random": 0, "time_limit": float("inf")})
         self.task = task
         self.model: Any = self._env.physics.model.ptr
         self.data: Any = self._env.physics.data.ptr
@@ -47,12 +61,11 @@ class Simulation:
         self.action_high = np.where(limited, spec.maximum, 1.0).astype(np.float32)
         self.observation_size = sum(int(np.prod(s.shape)) for s in self._env.observation_spec().values())
         self.state_size: int = mujoco.mj_stateSize(self.model, _INTEGRATION)
-        self._substeps = round(self._env.control_timestep() / self._env.physics.timestep())
-        self.mark_pristine()
-
-    def mark_pristine(self) -> None:
-        """Take the model as it is now (a look may have been applied) for what resets start from."""
-        self._pristine = {name: array for name, array in model_arrays(self.model).items() if array.size}
+        self.control_timestep = float(self._env.control_timestep())
+        self._substeps = round(self.control_timestep / self._env.physics.timestep())
+        self._original = _filled(self.model)
+        self.effects = wardrobe.apply(self.model)
+        self._pristine = _filled(self.model)
         self._changed: dict[str, NDArray[Any]] = {}
 
     def reset(self, seed: int) -> NDArray[np.float32]:
@@ -99,21 +112,21 @@ class Simulation:
         """The model fields that this episode's reset changed, whole, as float64."""
         return {name: array.astype(np.float64) for name, array in self._changed.items()}
 
-    def pristine(self, name: str) -> NDArray[Any]:
-        """A model field as it was before any reset."""
-        return self._pristine[name]
+    def original(self, name: str) -> NDArray[Any]:
+        """A model field as the task loads it: before any reset, and before what a look paints on the compiled model."""
+        return self._original[name]
 
-    def restore_model(self, changes: dict[str, NDArray[np.float64]], original: dict[str, NDArray[Any]]) -> None:
+    def restore_model(self, changes: dict[str, NDArray[np.float64]]) -> None:
         """Put the model where an episode's reset had put it.
 
-        Only elements in which `changes` differs from `original` (the model as the task loads it, without a look) are
-        set, so that a look's own changes to the same field (swimmer's lights) survive.
+        Only elements in which `changes` differs from the model as the task loads it are set, so that a look's own changes to
+        the same field (swimmer's lights) survive.
         """
         for name in set(self._changed) | set(changes):
             getattr(self.model, name)[...] = self._pristine[name]
         for name, values in changes.items():
             field = getattr(self.model, name)
-            moved = values.reshape(field.shape) != original[name]
+            moved = values.reshape(field.shape) != self._original[name]
             field[moved] = values.reshape(field.shape)[moved]
         self._changed = {name: getattr(self.model, name).copy() for name in changes}
 
@@ -126,6 +139,29 @@ class Simulation:
         """The task's observation (float32 [O]) and reward of the state as it is."""
         physics, task = self._env.physics, self._env.task
         return _flat(task.get_observation(physics)), float(task.get_reward(physics))
+
+
+@contextmanager
+def _editing(wardrobe: Wardrobe) -> Iterator[None]:
+    """While it lasts, dm_control compiles models from an MjSpec that the look has edited (with no edit: the very same model)."""
+    if not wardrobe.edits:
+        yield
+        return
+
+    def compile_edited(xml: str, assets: dict[str, Any] | None = None) -> Any:
+        files = {posixpath.normpath(n): v.encode() if isinstance(v, str) else v for n, v in (assets or {}).items()}
+        spec = mujoco.MjSpec.from_string(xml, include=files, assets=files)
+        wardrobe.edit(spec)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="compiler attribute 'settotalmass'")  # in the suite's own cheetah
+            return wrapper.MjModel(spec.compile())
+
+    with patch.object(wrapper.MjModel, "from_xml_string", compile_edited):
+        yield
+
+
+def _filled(model: Any) -> dict[str, NDArray[Any]]:
+    return {name: array for name, array in model_arrays(model).items() if array.size}
 
 
 def model_arrays(model: Any) -> dict[str, NDArray[Any]]:

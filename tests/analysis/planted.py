@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from analysis.tables import LEARNING, ONLINE, REWARD_ERROR
+from analysis.tables import LEARNING, LOOKS, ONLINE, REWARD_ERROR
 from datasets.frames import Frames, FrameSet, Look, save_frames_index
 from datasets.manifest import write_manifest
 from datasets.trajectories import FILE, Trajectories, save_trajectories
@@ -163,6 +163,13 @@ def _write_frames(folder: Path, size: Size) -> None:
     folder.mkdir(parents=True)
     picture = np.linspace(0, 255, 64 * 10 * 64 * 3).reshape(64, 640, 3).astype(np.uint8)
     Image.fromarray(picture).save(folder / "contact_sheet.png")
+    shifted = [
+        {"task": TASK, "variant": look.variant, "axis": look.axis, "severity": look.severity, "split": look.split,
+         "pixel_change": 20 * look.severity, "perceptual_change": 0.2 * look.severity, "body_visible": 1.0, "body_contrast": 60.0,
+         "body_contrast_default": 70.0, "states": 16}
+        for look in looks(size)[1:]
+    ]  # fmt: skip
+    pl.DataFrame(shifted, LOOKS).write_parquet(folder / "look_statistics.parquet")
     save_frames_index(Frames(TASK, 64, "0", "fast", [FrameSet(look, []) for look in looks(size)]), folder)
     assert json.loads((folder / "looks.json").read_text())["task"] == TASK
     write_manifest(folder, {"stage": "render"})

@@ -30,7 +30,7 @@ def test_every_chart_is_drawn_without_an_error(tmp_path: Path) -> None:
     table = pl.DataFrame({"encoder": ["state", None], "mae": [0.5, None]})
     figure = Figure("f", "Figure", "Caption", panels, table, ["state"])
     page = Page(
-        "Title", "subtitle", "caveat", ["state"], "state", [Look("task", b"", "")], table,
+        "Title", "subtitle", "caveat", ["state"], "state", [Look("task", b"", "", table)], table,
         [Section("s", "s", ["Found."], table, [figure])], {"params": "0" * 64}, "{}",
     )  # fmt: skip
     svgs = {("s", "f", index): static_svg(panel) for index, panel in enumerate(panels)}

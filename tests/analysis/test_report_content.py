@@ -44,7 +44,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 @pytest.fixture(scope="module")
 def context() -> Context:
     behaviour = behaviour_table(TASK, ["expert", "random", "random"], [True, False, False], [800.0, 100.0, 120.0])
-    sheet = Look(TASK, b"\x89PNG", "looks <of> a task")
+    sheet = Look(TASK, b"\x89PNG", "looks <of> a task", pl.DataFrame({"axis": ["texture"], "pixel_change": [5.5]}))
     return Context("embedded", 0.95, [sheet], behaviour, {TASK: 800.0}, {"params": "0" * 64}, '{"a": "</script>"}')
 
 

@@ -10,10 +10,12 @@ import pytest
 
 from datasets.manifest import digest
 from datasets.trajectories import Trajectories, load_trajectories
-from pipeline.collect import _spread
 from pipeline.sim.env import TaskEnv
+from pipeline.sim.recording import NOISES
+from pipeline.sim.schedule import _spread
 from tests.synthetic import ROOT, write_params
 
+QUALITIES = ("random", "medium", "replay", "expert")
 TASK = "reacher_easy"  # it keeps its target in the model
 ACTION_REPEAT, EPISODE_STEPS, WORKERS = 4, 100, {"one": 1, "three": 3}
 
@@ -25,7 +27,8 @@ def settings(workers: int, **collect):
         values["collect"].update(
             action_repeat=ACTION_REPEAT, episode_steps=EPISODE_STEPS,
             episodes={"random": 3, "medium": 2, "replay": 4, "expert": 2},
-            validation={"random": 1, "medium": 0, "replay": 2, "expert": 1}, **collect,
+            validation={"random": 1, "medium": 0, "replay": 2, "expert": 1},
+            size={"severities": [1.0], "looks_per_severity": 2, "episodes": dict.fromkeys(QUALITIES, 1)}, **collect,
         )  # fmt: skip
         values["collect"]["sac"].update(steps=220, learning_starts=50, checkpoint_every=100, hidden=16, batch=32)
 
@@ -62,15 +65,24 @@ def test_twice_gives_the_same_bytes_whatever_the_number_of_workers(folders):
 
 def test_qualities_and_held_out_episodes_are_as_asked(data):
     quality = np.array(data.quality)
-    assert {q: int((quality == q).sum()) for q in set(data.quality)} == {"random": 3, "medium": 2, "replay": 4, "expert": 2}
-    assert sorted(quality[data.validation]) == ["expert", "random", "replay", "replay"]
-    assert np.array_equal(data.validation, [False] * 7 + [True] * 4)  # held out comes last
-    assert len(set(data.seed.tolist())) == 11
+    own = quality[:11]
+    assert {q: int((own == q).sum()) for q in QUALITIES} == {"random": 3, "medium": 2, "replay": 4, "expert": 2}
+    assert sorted(own[data.validation[:11]]) == ["expert", "random", "replay", "replay"]
+    assert np.array_equal(data.validation, [False] * 7 + [True] * 12)  # held out comes last
+    assert len(set(data.seed.tolist())) == 19
+
+
+def test_resized_bodies_have_held_out_episodes_of_their_own(data):
+    assert data.variant == ["default"] * 11 + ["size-1.00-0"] * 4 + ["size-1.00-1"] * 4
+    assert [look.variant for look in data.sizes] == ["size-1.00-0", "size-1.00-1"]
+    assert sorted(data.quality[11:15]) == sorted(QUALITIES)
+    assert data.episodes(validation=True) == [7, 8, 9, 10]
+    assert data.episodes(validation=True, variant="size-1.00-1") == [15, 16, 17, 18]
 
 
 def test_rows_hold_what_arrives_together(data):
     steps = EPISODE_STEPS // ACTION_REPEAT
-    assert np.array_equal(np.diff(data.episode_ends, prepend=0), [steps + 1] * 11)
+    assert np.array_equal(np.diff(data.episode_ends, prepend=0), [steps + 1] * 19)
     assert np.array_equal(np.flatnonzero(data.is_first), data.episode_starts)
     assert not data.action[data.is_first].any()
     assert not data.reward[data.is_first].any()
@@ -79,8 +91,9 @@ def test_rows_hold_what_arrives_together(data):
 
 
 def test_every_episode_replays_exactly_from_its_seed_and_actions(data):
-    env = TaskEnv(TASK, ACTION_REPEAT, EPISODE_STEPS)
-    for episode in range(11):
+    bodies = {"default": None} | {look.variant: look for look in data.sizes}
+    for episode in range(19):
+        env = TaskEnv(TASK, ACTION_REPEAT, EPISODE_STEPS, look=bodies[data.variant[episode]])
         rows = data.rows_of(episode)
         observation, _ = env.reset(seed=int(data.seed[episode]))
         assert np.array_equal(env.simulation.model.geom_pos, data.model["geom_pos"][episode])
@@ -103,8 +116,8 @@ def test_replay_is_spread_evenly_over_the_learning():
 
 
 def test_the_file_states_the_returns_of_its_behaviour(data):
-    for quality in ("random", "medium", "replay", "expert"):
-        totals = [data.reward[data.rows_of(e)].sum(dtype=np.float64) for e, q in enumerate(data.quality) if q == quality]
+    for quality in QUALITIES:
+        totals = [data.reward[data.rows_of(e)].sum(dtype=np.float64) for e in range(11) if data.quality[e] == quality]
         assert data.meta[f"return_{quality}"] == pytest.approx(np.mean(totals))
     assert data.meta["action_repeat"] == ACTION_REPEAT
     assert {"version_mujoco", "version_dm_control"} <= set(data.meta)
@@ -131,3 +144,16 @@ def test_a_task_that_is_not_among_the_params_is_one_line(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.strip() == "error: --task cheetah_run: not among the tasks of the params file: reacher_easy"
+
+
+def test_ou_noise_is_correlated_in_time_and_as_wide_as_uniform():
+    env = TaskEnv(TASK, ACTION_REPEAT, 40_000)
+    acts = {name: noise(env, 0) for name, noise in NOISES.items()}
+    drawn = {name: np.stack([act(np.zeros(1, np.float32)) for _ in range(4000)]) for name, act in acts.items()}
+    correlation = {name: np.corrcoef(x[:-1, 0], x[1:, 0])[0, 1] for name, x in drawn.items()}
+    assert correlation["ou"] == pytest.approx(1 - 0.15, abs=0.05)
+    assert abs(correlation["uniform"]) < 0.05
+    assert drawn["ou"].std() == pytest.approx(drawn["uniform"].std(), rel=0.15)
+    assert np.abs(drawn["ou"]).max() <= 1
+    again = NOISES["ou"](env, 0)
+    assert np.array_equal(drawn["ou"][:9], np.stack([again(np.zeros(1, np.float32)) for _ in range(9)]))

@@ -62,7 +62,7 @@ def test_actions_are_clipped_to_the_tasks_bounds():
 
 
 def test_a_look_changes_the_image_and_nothing_else():
-    look = Look("texture-1.00-0", "texture", 1.0, 0, "ood")
+    look = Look("all-1.00-0", "all", 1.0, 0, "ood")
     plain, shifted = TaskEnv("swimmer_swimmer6", 2, 40, View(48)), TaskEnv("swimmer_swimmer6", 2, 40, View(48, look=look))
     for env in (plain, shifted):
         env.reset(seed=4)

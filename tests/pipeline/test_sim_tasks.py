@@ -52,13 +52,12 @@ def test_what_a_reset_changes_in_the_model_is_found(task):
 @pytest.mark.parametrize("task", KEEPS)
 def test_a_stored_row_restores_in_another_simulation(task):
     played, other = Simulation(task), Simulation(task)
-    original = {name: played.pristine(name).copy() for name in KEEPS[task]}
     play(played, 1, 5)
     changes, state = played.model_changes(), played.state()
     played.restore_state(state)  # forces and sensors of acceleration then follow from the state alone, on both sides
     expected = played.observe()
     play(other, 2, 3)
-    other.restore_model(changes, original)
+    other.restore_model(changes)
     other.restore_state(state)
     observation, reward = other.observe()
     assert np.array_equal(observation, expected[0])
@@ -73,7 +72,7 @@ def test_restoring_gives_back_the_very_observation_and_reward_of_the_step(task):
     observation, reward, *_ = simulation.advance(simulation.action_high, 1)
     state, changes = simulation.state(), simulation.model_changes()
     play(simulation, 7, 4)
-    simulation.restore_model(changes, {name: simulation.pristine(name) for name in changes})
+    simulation.restore_model(changes)
     simulation.restore_state(state)
     again, reward_again = simulation.observe()
     assert np.array_equal(again, observation)

@@ -25,7 +25,7 @@ def _uneven() -> Trajectories:
     is_first[[0, 12, 19, 28]] = True
     return replace(
         data, episode_ends=ends, is_first=is_first, quality=["random", "expert", "random", "medium"],
-        seed=np.arange(4), validation=np.array([False, True, True, True]),
+        seed=np.arange(4), validation=np.array([False, True, True, True]), variant=[],
     )  # fmt: skip
 
 

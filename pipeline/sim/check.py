@@ -1,0 +1,110 @@
+"""Proof that an episode can be had again: simulated anew from its seed and actions, and drawn anew."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.frames import DEFAULT, Frames, Look, load_frames_index, read_frame_shard
+from datasets.trajectories import Episode, TrajectoryReader
+from pipeline.sim.env import TaskEnv, View
+from pipeline.sim.replay import Replayer, check_states
+from pipeline.sim.tasks import Simulation
+
+
+@dataclass(frozen=True)
+class CheckJob:
+    """One episode to be checked, as a worker is told; `frames` None: without pictures."""
+
+    trajectories: Path
+    frames: Path | None
+    episode: int
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """How many of an episode's steps came back bit for bit.
+
+    Attributes:
+        states: rows whose physics state, observation, discount and end were those of the new simulation.
+        rewards: rows whose reward was.
+        frames: rows whose picture was, both of the new simulation and drawn from the stored state; of `pictures` compared.
+    """
+
+    episode: int
+    variant: str
+    steps: int
+    states: int
+    rewards: int
+    frames: int
+    pictures: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether everything came back."""
+        return self.states == self.rewards == self.steps and self.frames == self.pictures
+
+
+def check_episode(job: CheckJob) -> Replayed:
+    """Simulate one episode again, from its seed and actions, and draw it again, from that and from its stored states.
+
+    Raises:
+        DataError: there is nothing to simulate (imported data), or another MuJoCo's states.
+    """
+    with TrajectoryReader(job.trajectories) as data:
+        bodies = {look.variant: look for look in (Look(DEFAULT, DEFAULT, 0.0, 0, "id"), *data.index.sizes)}
+        look = bodies[data.index.variant[job.episode]]
+        check_states(data, Simulation(data.index.task, look))
+        stored = data.episode(job.episode)
+        index = load_frames_index(job.frames) if job.frames is not None else None
+        pictures = _stored_frames(job, index, look) if index is not None else []
+        again, seen = _simulate(data, job.episode, stored, look, index)
+        same = np.zeros(len(stored.reward), bool)
+        if index is not None and pictures:
+            with Replayer(data, look, index.size, _camera(index), index.quality) as replayer:
+                first = data.index.rows_of(job.episode).start
+                drawn = (replayer.frame(first + t) for t in range(len(stored.reward)))
+                for t, (a, b, c) in enumerate(zip(pictures, seen, drawn, strict=True)):
+                    same[t] = np.array_equal(a, b) and np.array_equal(a, c)
+    rows = [getattr(stored, name) == getattr(again, name) for name in ("physics", "observation", "discount", "is_terminal")]
+    states = np.logical_and.reduce([r.reshape(len(r), -1).all(axis=1) for r in rows])
+    rewards = stored.reward == again.reward
+    return Replayed(
+        job.episode, look.variant, len(rewards), int(states.sum()), int(rewards.sum()), int(same.sum()), len(pictures)
+    )  # fmt: skip
+
+
+def _simulate(
+    data: TrajectoryReader, episode: int, stored: Episode, look: Look, index: Frames | None
+) -> tuple[Episode, Iterator[NDArray[np.uint8]]]:
+    """The episode anew; its pictures lie in memory (one episode's)."""
+    meta = data.index.meta
+    view = None if index is None else View(index.size, _camera(index), index.quality, look)
+    env = TaskEnv(data.index.task, int(meta["action_repeat"]), int(meta["episode_steps"]), view, look)
+    first, _ = env.reset(seed=int(data.index.seed[episode]))
+    columns = [(env.physics_state(), first["state"], 0.0, 1.0, False)]
+    pictures = [first.get("image")]
+    for action in stored.action[1:]:
+        observation, reward, terminated, _, info = env.step(action)
+        columns.append((env.physics_state(), observation["state"], reward, info["discount"], terminated))
+        pictures.append(observation.get("image"))
+    env.close()
+    physics, states, rewards, discounts, ends = (np.array(column) for column in zip(*columns, strict=True))
+    again = Episode(
+        physics, states, stored.action, rewards.astype(np.float32), discounts.astype(np.float32), stored.is_first, ends
+    )  # fmt: skip
+    return again, (picture for picture in pictures if picture is not None)
+
+
+def _camera(index: Frames) -> int | str:
+    return int(index.camera) if index.camera.isdigit() else index.camera
+
+
+def _stored_frames(job: CheckJob, index: Frames, look: Look) -> list[NDArray[np.uint8]]:
+    assert job.frames is not None
+    if look.variant not in {frames.look.variant for frames in index.sets}:
+        return []  # a resized body whose look was not rendered
+    shard = next(shard for shard in index.of(look.variant).shards if job.episode in shard.episodes)
+    return [frame for _, _, frame in read_frame_shard(job.frames / shard.file, lambda episode, t: episode == job.episode)]
