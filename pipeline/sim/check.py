@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.frames import DEFAULT, Frames, Look, load_frames_index, read_frame_shard
-from datasets.trajectories import Episode, TrajectoryReader
+from datasets.frames import DEFAULT, Frames, Look, Quality, load_frames_index, read_frame_shard
+from datasets.trajectories import Episode
 from pipeline.sim.env import TaskEnv, View
-from pipeline.sim.replay import Replayer, check_states
-from pipeline.sim.tasks import Simulation
+from pipeline.sim.replay import check_states, open_reader, open_replayer
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,22 @@ def check_episode(job: CheckJob) -> Replayed:
     Raises:
         DataError: there is nothing to simulate (imported data), or another MuJoCo's states.
     """
-    with TrajectoryReader(job.trajectories) as data:
-        bodies = {look.variant: look for look in (Look(DEFAULT, DEFAULT, 0.0, 0, "id"), *data.index.sizes)}
-        look = bodies[data.index.variant[job.episode]]
-        check_states(data, Simulation(data.index.task, look))
-        stored = data.episode(job.episode)
-        index = load_frames_index(job.frames) if job.frames is not None else None
-        pictures = _stored_frames(job, index, look) if index is not None else []
-        again, seen = _simulate(data, job.episode, stored, look, index)
-        same = np.zeros(len(stored.reward), bool)
-        if index is not None and pictures:
-            with Replayer(data, look, index.size, _camera(index), index.quality) as replayer:
-                first = data.index.rows_of(job.episode).start
-                drawn = (replayer.frame(first + t) for t in range(len(stored.reward)))
-                for t, (a, b, c) in enumerate(zip(pictures, seen, drawn, strict=True)):
-                    same[t] = np.array_equal(a, b) and np.array_equal(a, c)
+    data = open_reader(job.trajectories)
+    bodies = {look.variant: look for look in (Look(DEFAULT, DEFAULT, 0.0, 0, "id"), *data.index.sizes)}
+    look = bodies[data.index.variant[job.episode]]
+    index = load_frames_index(job.frames) if job.frames is not None else None
+    env = _environment(job.trajectories, look, index.size if index else None, _camera(index), index.quality if index else "fast")
+    check_states(data, env.simulation)
+    stored = data.episode(job.episode)
+    pictures = _stored_frames(job, index, look) if index is not None else []
+    again, seen = _simulate(env, int(data.index.seed[job.episode]), stored)
+    same = np.zeros(len(stored.reward), bool)
+    if index is not None and pictures:
+        replayer = open_replayer(job.trajectories, look, index.size, _camera(index), index.quality)
+        first = data.index.rows_of(job.episode).start
+        drawn = (replayer.frame(first + t) for t in range(len(stored.reward)))
+        for t, (a, b, c) in enumerate(zip(pictures, seen, drawn, strict=True)):
+            same[t] = np.array_equal(a, b) and np.array_equal(a, c)
     rows = [getattr(stored, name) == getattr(again, name) for name in ("physics", "observation", "discount", "is_terminal")]
     states = np.logical_and.reduce([r.reshape(len(r), -1).all(axis=1) for r in rows])
     rewards = stored.reward == again.reward
@@ -76,21 +77,23 @@ def check_episode(job: CheckJob) -> Replayed:
     )  # fmt: skip
 
 
-def _simulate(
-    data: TrajectoryReader, episode: int, stored: Episode, look: Look, index: Frames | None
-) -> tuple[Episode, Iterator[NDArray[np.uint8]]]:
+@lru_cache(maxsize=1)
+def _environment(trajectories: Path, look: Look, size: int | None, camera: int | str, quality: Quality) -> TaskEnv:
+    """As the episodes were recorded, kept for the worker's next one; without a size nothing is drawn."""
+    index = open_reader(trajectories).index
+    view = None if size is None else View(size, camera, quality, look)
+    return TaskEnv(index.task, int(index.meta["action_repeat"]), int(index.meta["episode_steps"]), view, look)
+
+
+def _simulate(env: TaskEnv, seed: int, stored: Episode) -> tuple[Episode, Iterator[NDArray[np.uint8]]]:
     """The episode anew; its pictures lie in memory (one episode's)."""
-    meta = data.index.meta
-    view = None if index is None else View(index.size, _camera(index), index.quality, look)
-    env = TaskEnv(data.index.task, int(meta["action_repeat"]), int(meta["episode_steps"]), view, look)
-    first, _ = env.reset(seed=int(data.index.seed[episode]))
+    first, _ = env.reset(seed=seed)
     columns = [(env.physics_state(), first["state"], 0.0, 1.0, False)]
     pictures = [first.get("image")]
     for action in stored.action[1:]:
         observation, reward, terminated, _, info = env.step(action)
         columns.append((env.physics_state(), observation["state"], reward, info["discount"], terminated))
         pictures.append(observation.get("image"))
-    env.close()
     physics, states, rewards, discounts, ends = (np.array(column) for column in zip(*columns, strict=True))
     again = Episode(
         physics, states, stored.action, rewards.astype(np.float32), discounts.astype(np.float32), stored.is_first, ends
@@ -98,7 +101,9 @@ def _simulate(
     return again, (picture for picture in pictures if picture is not None)
 
 
-def _camera(index: Frames) -> int | str:
+def _camera(index: Frames | None) -> int | str:
+    if index is None:
+        return 0
     return int(index.camera) if index.camera.isdigit() else index.camera
 
 

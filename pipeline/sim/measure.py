@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from datasets.frames import DEFAULT, Look, Quality
-from datasets.trajectories import TrajectoryReader
-from pipeline.sim.replay import Replayer
+from pipeline.sim.replay import open_reader, open_replayer
 
 MEASURED_STATES = 16
 _SIGMA, _TRUNCATE = 1.5, 3.5
@@ -64,18 +63,17 @@ class MeasureJob:
 
 def measure_look(job: MeasureJob) -> LookStatistics:
     """Draw a few states, spread over the look's held-out episodes, under the look and under the default one."""
-    with TrajectoryReader(job.trajectories) as data:
-        task = data.index.task
-        episodes = data.index.episodes(True, DEFAULT if job.look.paired else job.look.variant)
-        first, last = data.index.rows_of(episodes[0]).start, data.index.rows_of(episodes[-1]).stop - 1
-        rows = np.linspace(first, last, MEASURED_STATES).astype(int).tolist()
-        plain, plain_masks = _draw(data, _DEFAULT if job.look.paired else job.look, job, rows)
-        shifted, masks = _draw(data, job.look, job, rows)
+    index = open_reader(job.trajectories).index
+    episodes = index.episodes(True, DEFAULT if job.look.paired else job.look.variant)
+    first, last = index.rows_of(episodes[0]).start, index.rows_of(episodes[-1]).stop - 1
+    rows = np.linspace(first, last, MEASURED_STATES).astype(int).tolist()
+    plain, plain_masks = _draw(_DEFAULT if job.look.paired else job.look, job, rows)
+    shifted, masks = _draw(job.look, job, rows)
     same = not job.look.paired
     differences = [np.abs(a.astype(np.int16) - b).mean() for a, b in zip(plain, shifted, strict=True)]
     perceived = [1 - ssim(a, b) for a, b in zip(plain, shifted, strict=True)]
     return LookStatistics(
-        task, job.look.variant, job.look.axis, job.look.severity, job.look.split,
+        index.task, job.look.variant, job.look.axis, job.look.severity, job.look.split,
         float("nan") if same else float(np.mean(differences)), float("nan") if same else float(np.mean(perceived)),
         float(np.sum(masks)) / max(float(np.sum(plain_masks)), 1.0), _contrast(shifted, masks), _contrast(plain, plain_masks),
         len(rows),
@@ -95,14 +93,12 @@ def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return float(similarity.mean())
 
 
-def _draw(
-    data: TrajectoryReader, look: Look, job: MeasureJob, rows: list[int]
-) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.bool_]]]:
+def _draw(look: Look, job: MeasureJob, rows: list[int]) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.bool_]]]:
     frames, masks = [], []
-    with Replayer(data, look, job.size, job.camera, job.quality) as replayer:
-        for row in rows:
-            frames.append(replayer.frame(row))
-            masks.append(replayer.renderer.body_mask())
+    replayer = open_replayer(job.trajectories, look, job.size, job.camera, job.quality)
+    for row in rows:
+        frames.append(replayer.frame(row))
+        masks.append(replayer.renderer.body_mask())
     return frames, masks
 
 

@@ -101,12 +101,13 @@ class RenderJob:
 
 def render_shard(job: RenderJob) -> None:
     """Write one tar, in a worker process, which keeps what it loaded for the next."""
-    write_frame_shard(job.out, _replayer(job.trajectories, job.look, job.size, job.camera, job.quality).frames(job.episodes))
+    write_frame_shard(job.out, open_replayer(job.trajectories, job.look, job.size, job.camera, job.quality).frames(job.episodes))
 
 
-_opened = lru_cache(maxsize=1)(TrajectoryReader)
+open_reader = lru_cache(maxsize=1)(TrajectoryReader)
 
 
-@lru_cache(maxsize=1)
-def _replayer(trajectories: Path, look: Look, size: int, camera: int, quality: Quality) -> Replayer:
-    return Replayer(_opened(trajectories), look, size, camera, quality)
+@lru_cache(maxsize=2)
+def open_replayer(trajectories: Path, look: Look, size: int, camera: int | str, quality: Quality) -> Replayer:
+    """A replayer of published trajectories, kept for the worker's next shard (two: the default look's stays beside another)."""
+    return Replayer(open_reader(trajectories), look, size, camera, quality)

@@ -4,6 +4,7 @@ import colorsys
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from datasets.errors import UserError
 from pipeline.sim.looks.draw import Draw
 
-Picture = NDArray[np.float64]
+Picture = NDArray[np.floating[Any]]
 _WAVES = 4
 
 
@@ -23,11 +24,14 @@ def colour(draw: Draw, low: float, high: float) -> Picture:
 
 def waves(height: int, width: int, draw: Draw, low: float, high: float) -> Picture:
     """[height, width, 3] in 0..1: two colours mixed by a few plane waves, which tile seamlessly."""
-    y, x = np.meshgrid(np.arange(height) / height, np.arange(width) / width, indexing="ij")
     frequencies, phases = draw.rng.integers(-3, 4, size=(_WAVES, 2)), draw.rng.uniform(0, 2 * np.pi, _WAVES)
-    sums = sum(np.sin(2 * np.pi * (fy * y + fx * x) + phase) for (fy, fx), phase in zip(frequencies, phases, strict=True))
-    mix = (1 / (1 + np.exp(-3 * np.asarray(sums))))[..., None]
-    return mix * colour(draw, low, high) + (1 - mix) * colour(draw, low, high)
+    y = 2 * np.pi * np.arange(height)[:, None] / height * frequencies[:, 0] + phases
+    x = 2 * np.pi * np.arange(width)[:, None] / width * frequencies[:, 1]
+    # sin(y + x) of all waves, summed as one product: far cheaper than a sine at every pixel
+    sums = np.hstack([np.sin(y), np.cos(y)]).astype(np.float32) @ np.hstack([np.cos(x), np.sin(x)]).astype(np.float32).T
+    mix = (1 / (1 + np.exp(-3 * sums)))[..., None]
+    first, second = colour(draw, low, high).astype(np.float32), colour(draw, low, high).astype(np.float32)
+    return second + mix * (first - second)
 
 
 def picture(height: int, width: int, draw: Draw, low: float, high: float) -> Picture:
@@ -51,7 +55,7 @@ def check_images(paths: Sequence[str]) -> None:
 def _load(path: str, height: int, width: int) -> Picture:
     try:
         with Image.open(Path(path)) as image:
-            return np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR), np.float64) / 255
+            return np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR), np.float32) / 255
     except FileNotFoundError:
         raise UserError(f"render.images: {path} does not exist; give image files, or [] for procedural textures") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

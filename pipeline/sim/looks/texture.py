@@ -59,7 +59,7 @@ def _paint(model: Any, index: int, amplitude: float, draw: Draw) -> None:
         # A body keeps a bright pattern of its own, never the user's picture: on both floor and body that would hide it.
         low, high = _BODY_BRIGHTNESS if body else _BACKGROUND_BRIGHTNESS
         seen = (waves if body else picture)(face.shape[0], face.shape[1], draw, low, high)
-        face[..., :3] = np.rint((1 - amount) * face[..., :3] + amount * 255 * seen)
+        face[..., :3] = np.rint(np.float32(1 - amount) * face[..., :3] + np.float32(amount * 255) * seen)
 
 
 def _blend(rgba: Any, other: Any, amount: float) -> None:
