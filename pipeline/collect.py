@@ -22,7 +22,7 @@ from datasets.errors import UserError
 from pipeline.log import log, track
 from pipeline.params import QUALITIES, Params, load_params
 from pipeline.stage import run
-from pipeline.work import Work, code_digest, open_work
+from pipeline.work import Work, code_digest, open_work, require_space
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -90,6 +90,7 @@ def _collect(task: str, settings: Params, work: Work) -> None:
     meta |= _mean_returns(task, entries)
     changed = set().union(*(changed_fields(entry.plan.out) for entry in entries))
     original = {name: simulation.original(name) for name in changed}
+    require_space(work.result / FILE, sum(entry.plan.out.stat().st_size for entry in entries))
     write_trajectories(work.result / FILE, task, _recorded(entries), meta, original)
 
 

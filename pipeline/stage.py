@@ -30,19 +30,22 @@ def run(main: Callable[..., Any]) -> None:
     except UserError as error:
         log(f"error: {error}")
         sys.exit(1)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        file = error.filename or "a file"
-        log(f"error: no space left on the disk while writing {file}; free some and run the same command again")
-        sys.exit(1)
     except typer.Abort:
         sys.exit(130)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
+        if _disk_is_full(error):
+            file = getattr(error, "filename", None) or "a file"
+            log(f"error: no space left on the disk while writing {file}; free some and run the same command again")
+            sys.exit(1)
         show = getattr(error, "show", None)  # click's own usage errors
         if show is None:
             raise
         show()
         sys.exit(2)
+
+
+def _disk_is_full(error: Exception) -> bool:
+    """Also as libraries say it that wrap the system's error (polars)."""
+    return getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)

@@ -154,6 +154,16 @@ def _record_cost(stage: str, out: Path, key: str, wall_s: float, cpu_s: float) -
     write_json(folder / f"{digest_of(str(out))[:24]}.json", row)
 
 
+def require_space(path: Path, size: int) -> None:
+    """That `size` bytes fit beside `path`, before they are written (HDF5 does not survive a full disk).
+
+    Raises:
+        OSError: they do not (ENOSPC).
+    """
+    if shutil.disk_usage(path.parent).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{path} ({size / 1e6:.0f} MB)")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to it when the block ends well: for outputs that are single files."""

@@ -1,0 +1,58 @@
+"""A full disk ends a stage in one line, with no half-written output, and the same command goes on when there is room."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline import test_collect as collecting
+from tests.pipeline import test_render as rendering
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 600 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def enlarge(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("error: no space left on the disk while writing ")
+
+
+def test_collect(small_disk: Path):
+    many = {"random": 60, "medium": 1, "replay": 1, "expert": 1}
+
+    def change(values):
+        collecting.settings(1)(values)
+        values["collect"] |= {"episodes": many, "validation": {**many, "random": 1}, "episode_steps": 200}
+
+    collecting.write_params(small_disk, change)
+    refused(collecting.collect(small_disk))
+    assert not (small_disk / "data").exists()
+    enlarge(small_disk)
+    done = collecting.collect(small_disk)
+    assert done.returncode == 0, done.stderr
+    assert "resuming collect" in done.stderr
+    assert (small_disk / "data" / "trajectories" / collecting.TASK / "manifest.json").is_file()
+
+
+def test_render(small_disk: Path):
+    rendering.project_in(small_disk)
+    refused(rendering.render(small_disk, size=128, axes=["lighting"]))
+    assert not (small_disk / "data" / "frames").exists()
+    enlarge(small_disk)
+    done = rendering.render(small_disk, size=128, axes=["lighting"])
+    assert done.returncode == 0, done.stderr
