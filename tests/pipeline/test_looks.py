@@ -14,6 +14,7 @@ from pipeline.sim.looks.color import settings
 from pipeline.sim.looks.draw import Draw
 from pipeline.sim.looks.pattern import check_images
 from pipeline.sim.looks.size import size_factor
+from pipeline.sim.measure import ssim
 from pipeline.sim.names import ALL
 from pipeline.sim.names import AXES as NAMES
 from pipeline.sim.render import Renderer
@@ -78,11 +79,13 @@ def test_severity_zero_is_the_default_look_bit_for_bit(axis):
 @pytest.mark.parametrize("task", TASKS)
 def test_the_picture_differs_more_the_greater_the_severity_and_the_body_stays_visible(task, axis):
     picture, _, body = default(task)
-    changes = []
+    changes, perceived = [], []
     for severity in (0.25, 0.5, 1.0):
         shifted, _, mask = seen(task, look(axis, severity))
         changes.append(np.abs(shifted - picture).mean())
+        perceived.append(1 - ssim(shifted.astype(np.uint8), picture.astype(np.uint8)))
     assert 0 < changes[0] < changes[1] < changes[2]
+    assert 0 < perceived[0] < perceived[1] < perceived[2]
     assert mask.sum() > 0.5 * body.sum()
     assert np.abs(shifted[mask].mean(axis=0) - shifted[~mask].mean(axis=0)).mean() > 15  # it stands out, by grey levels of 255
 
