@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from datasets.frames import FrameSet, load_frames_index, read_frame_rows
 from datasets.trajectories import Trajectories
 from pipeline.params import Params, canonical
+from pipeline.weights import pretrained_on, resolve_weights
 
 if TYPE_CHECKING:
     from pipeline.encoders.base import Encoder
@@ -107,6 +108,7 @@ class _FromEncoder:
             "weights_sha256": sha256, "layer": self._encoder.layer, "pooling": self._encoder.pooling,
             "preprocessing": self._encoder.preprocessing, "device": p.compute.device, "batch": p.encode.batch,
             "threads": p.compute.threads, "compiled": False, "torch": torch.__version__.split("+")[0],
+            **pretrained_on(encoder, task),
         }  # fmt: skip
 
     def batches(self, frames: FrameSet, rows: Rows) -> Iterator[NDArray[Any]]:
@@ -123,7 +125,6 @@ def open_encoder(p: Params, encoder: str, task: str) -> "tuple[Encoder, str | No
     """
     from pipeline.encoders import load_encoder
     from pipeline.encoders.custom import load_custom
-    from pipeline.weights import resolve_weights
 
     file, sha256 = resolve_weights(encoder, task)
     if custom := p.custom.get(encoder):

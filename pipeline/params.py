@@ -144,9 +144,51 @@ class Autoencoder(_Section):
     learning_rate: PositiveFloat
 
 
+class SmallVitSize(_Section):
+    width: Annotated[int, Field(gt=0, multiple_of=4)]
+    depth: Positive
+    heads: Positive
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "SmallVitSize":
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        return self
+
+    @property
+    def size(self) -> dict[str, int]:
+        """The arguments of `SmallVit`."""
+        return {"width": self.width, "depth": self.depth, "heads": self.heads}
+
+
+class InDomainVit(SmallVitSize):
+    tasks: Annotated[list[str], Field(min_length=1)] | None
+    frames: Positive
+    updates: Count
+    batch: Annotated[int, Field(ge=2)]
+    learning_rate: PositiveFloat
+
+    def sources(self, task: str) -> list[str]:
+        """The tasks whose frames serve `task`: itself, or those named but never itself."""
+        return [task] if self.tasks is None else [other for other in self.tasks if other != task]
+
+
 class Pretrain(_Section):
     random: RandomEncoder
     autoencoder: Autoencoder
+    random_vit: SmallVitSize
+    mae_indomain: InDomainVit
+    dino_indomain: InDomainVit
+
+    @property
+    def vits(self) -> dict[str, InDomainVit]:
+        """The settings of those that learn from frames of this task or of others, by name."""
+        return {"mae_indomain": self.mae_indomain, "dino_indomain": self.dino_indomain}
+
+    def of(self, name: str) -> BaseModel:
+        """The settings of one encoder made here, by its canonical name."""
+        section: BaseModel = getattr(self, "random" if name == "random_cnn" else name)
+        return section
 
 
 class Encode(_Section):
@@ -252,6 +294,30 @@ class Params(_Section):
         return list(dict.fromkeys([self.encoder, "state", "scratch", "random", "autoencoder"]))
 
     @model_validator(mode="after")
+    def _sizes_are_collected(self) -> "Params":
+        missing = sorted(set(self.render.severities) - set(self.collect.size.severities)) if SIZE in self.render.axes else []
+        if missing:
+            raise ValueError(f"collect.size.severities lacks {missing[0]}, which render.axes asks for with `size`: add it there")
+        if SIZE in self.render.axes and self.render.looks_per_severity > self.collect.size.looks_per_severity:
+            raise ValueError(
+                "collect.size.looks_per_severity is below render.looks_per_severity, and render.axes has `size`: raise it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _pretraining_tasks_are_there(self) -> "Params":
+        for name, vit in self.pretrain.vits.items():
+            for other in vit.tasks or ():
+                if other not in self.tasks:
+                    raise ValueError(
+                        f"pretrain.{name}.tasks: {other!r} is not among tasks, so it has no frames here; add it there"
+                    )
+            for task in self.tasks:
+                if not vit.sources(task):
+                    raise ValueError(f"pretrain.{name}.tasks names no task but {task!r} itself; null means its own frames")
+        return self
+
+    @model_validator(mode="after")
     def _names_exist(self) -> "Params":
         for name, custom in self.custom.items():
             if not re.fullmatch(r"[a-z0-9_]+", name):
@@ -266,13 +332,6 @@ class Params(_Section):
             raise ValueError(f"weights.{self.encoder} is missing: add it (null: its hub, or made here)")
         for task in self.tasks:
             _known("tasks", task, list(TASKS), "task")
-        missing = sorted(set(self.render.severities) - set(self.collect.size.severities)) if SIZE in self.render.axes else []
-        if missing:
-            raise ValueError(f"collect.size.severities lacks {missing[0]}, which render.axes asks for with `size`: add it there")
-        if SIZE in self.render.axes and self.render.looks_per_severity > self.collect.size.looks_per_severity:
-            raise ValueError(
-                "collect.size.looks_per_severity is below render.looks_per_severity, and render.axes has `size`: raise it"
-            )
         for key, values in (("tasks", self.tasks), ("algorithms", self.algorithms), ("train.seeds", self.train.seeds)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key}: {values} repeats a value")

@@ -2,8 +2,9 @@
 
     python -m pipeline.pretrain --encoder autoencoder --task cartpole_swingup
 
-Representations made here are trained on the default look's training frames and written to `data/weights/TASK/ENCODER/weights.pt`.
-Any other stage output is only `source.json` (where the weights are, and their sha256): licensed files never enter DVC's cache.
+Representations made here are trained on the default look's training frames and written to `data/weights/TASK/ENCODER/weights.pt`;
+`pretrain.NAME.tasks` in params.yaml lets some of them learn from other tasks' frames instead. Any other output is only
+`source.json` (where the weights are, and their sha256): licensed files never enter DVC's cache.
 """
 
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
 from datasets.manifest import digest, sha256_file, write_json
-from pipeline.encoders.registry import entry_of
+from pipeline.encoders.registry import code_of, entry_of
 from pipeline.encoders.weights import find_weights, is_published
 from pipeline.log import log, track
 from pipeline.params import Params, canonical, load_params
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CODE = tuple(f"pipeline/encoders/{name}.py" for name in ("autoencoder", "cnn", "base", "checkpoint"))
+    from pipeline.encoders.learning import Objective
+
+MADE = ("random_cnn", "random_vit")  # without frames
+LEARNED = {"autoencoder": "autoencoder", "mae_indomain": "masked_autoencoder", "dino_indomain": "self_distillation"}
+KINDS = ("trajectories", "frames")
 
 
 def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
@@ -32,9 +37,8 @@ def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
     base = p.custom[encoder].base if encoder in p.custom else encoder
     given = p.weights.get(encoder) or p.weights.get(base)
     published = entry_of(base)
-    frames = Path("data/frames") / task
+    sources = p.pretrain.vits[name].sources(task) if name in p.pretrain.vits else [task]
     key: dict[str, Any] = {"encoder": name}
-    trained = name == "autoencoder" and given is None
     if given is not None:
         if not Path(given).is_file():
             raise UserError(f"weights.{encoder}: {given} does not exist; give a checkpoint file, or null")
@@ -42,14 +46,8 @@ def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
     elif published:
         found = find_weights(published, None)
         key |= {"file": str(found), "sha256": sha256_file(found)}
-    elif name == "random_cnn":
-        key |= {"seed": p.seed, "random": p.pretrain.random.model_dump(), "code": code_digest(*CODE)}
-    elif trained:
-        key |= {
-            "seed": p.seed, "autoencoder": p.pretrain.autoencoder.model_dump(),
-            "compute": p.compute.model_dump(exclude={"workers"}), "frames": digest(frames),
-            "trajectories": digest(Path("data/trajectories") / task), "code": code_digest(*CODE),
-        }  # fmt: skip
+    elif name in (*MADE, *LEARNED):
+        key |= _key(p, name, sources)
     with open_work("pretrain", Path("data/weights") / task / encoder, key) as work:
         if work is None:
             return
@@ -57,60 +55,106 @@ def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
         if "file" in key:
             source |= {"origin": "local file" if given else "hub", "file": key["file"], "sha256": key["sha256"]}
             source["published"] = is_published(published, key["sha256"]) if published else None
-        elif name == "random_cnn":
-            _random(p, work)
-        elif trained:
-            _autoencoder(p, task, work)
+        elif name in MADE:
+            _random(p, name, work)
+        elif name in LEARNED:
+            _learned(p, name, sources, work)
         if (made := work.result / WEIGHTS).exists():
             source |= {"origin": "made here", "file": WEIGHTS, "sha256": sha256_file(made)}
+            if name in p.pretrain.vits:
+                label = "in_domain" if sources == [task] else "other_tasks"
+                source |= {"pretrained_on": label, "pretrained_tasks": sources}
         write_json(work.result / SOURCE, source)
 
 
-def _random(p: Params, work: Work) -> None:
+def _key(p: Params, name: str, sources: list[str]) -> dict[str, Any]:
+    """What the weights of an encoder made here depend on."""
+    modules = ("learning", LEARNED[name]) if name in LEARNED else ()
+    code = code_digest(*code_of(name), *(f"pipeline/encoders/{module}.py" for module in modules))
+    key: dict[str, Any] = {"seed": p.seed, "settings": p.pretrain.of(name).model_dump(), "code": code}
+    if name in LEARNED:
+        key["compute"] = p.compute.model_dump(exclude={"workers"})
+        key["sources"] = {task: {kind: digest(Path("data") / kind / task) for kind in KINDS} for task in sources}
+    return key
+
+
+def _random(p: Params, name: str, work: Work) -> None:
     from pipeline.encoders.checkpoint import save_weights
-    from pipeline.encoders.cnn import random_network
 
-    dim = p.pretrain.random.dim
-    save_weights(work.result / WEIGHTS, "random_cnn", {"dim": dim}, random_network(dim, p.seed).state_dict())
+    if name == "random_cnn":
+        from pipeline.encoders.cnn import random_network
+
+        dim = p.pretrain.random.dim
+        save_weights(work.result / WEIGHTS, name, {"dim": dim}, random_network(dim, p.seed).state_dict())
+    else:
+        from pipeline.encoders.networks.small_vit import SmallVit
+
+        size = p.pretrain.random_vit.size
+        save_weights(work.result / WEIGHTS, name, size, SmallVit(**size, seed=p.seed).state_dict())
 
 
-def _autoencoder(p: Params, task: str, work: Work) -> None:
+def _learned(p: Params, name: str, sources: list[str], work: Work) -> None:
     import torch
 
-    from pipeline.encoders.autoencoder import train_autoencoder
     from pipeline.encoders.checkpoint import save_weights
+    from pipeline.encoders.learning import Schedule, learn
 
     torch.set_num_threads(p.compute.threads)
-    settings = p.pretrain.autoencoder
-    frames = training_frames(task, settings.frames)
-    log(f"autoencoder: {settings.updates} updates on {len(frames)} frames of {task}")
-    network, losses = train_autoencoder(
-        frames, settings.dim, settings.updates, settings.batch, settings.learning_rate, p.seed, p.compute.device, work.folder,
-        lambda todo: track(todo, settings.updates, "update", "autoencoder", initial=todo.start),
+    settings = p.pretrain.autoencoder if name == "autoencoder" else p.pretrain.vits[name]
+    frames = training_frames(sources, settings.frames)
+    log(f"{name}: {settings.updates} updates on {len(frames)} frames of {', '.join(sources)}")
+    objective, config = _objective(p, name, frames)
+    how = Schedule(settings.updates, settings.batch, settings.learning_rate, p.seed, p.compute.device)
+    losses = learn(
+        objective, frames, how, work.folder,
+        lambda todo: track(todo, settings.updates, "update", name, initial=todo.start),
     )  # fmt: skip
-    log(f"autoencoder: squared error a frame {losses[0]:.0f} -> {sum(losses[-50:]) / len(losses[-50:]):.1f}")
-    save_weights(work.result / WEIGHTS, "autoencoder", {"dim": settings.dim}, network.cpu().state_dict())
+    if losses:
+        log(f"{name}: loss {losses[0]:.4g} -> {sum(losses[-50:]) / len(losses[-50:]):.4g}")
+    save_weights(work.result / WEIGHTS, name, config, objective.encoder.cpu().state_dict())
     write_json(work.result / "losses.json", losses)
 
 
-def training_frames(task: str, most: int) -> "NDArray[np.uint8]":
-    """Up to `most` default-look frames, evenly spaced over the training episodes, resampled to the encoder's size."""
+def _objective(p: Params, name: str, frames: "NDArray[np.uint8]") -> "tuple[Objective, dict[str, int]]":
+    """What `name` learns by, not yet begun, and the size of its network."""
+    if name == "autoencoder":
+        from pipeline.encoders.autoencoder import Autoencoder
+
+        dim = p.pretrain.autoencoder.dim
+        return Autoencoder(frames, dim, p.seed), {"dim": dim}
+    from pipeline.encoders.masked_autoencoder import MaskedAutoencoder
+    from pipeline.encoders.networks.small_vit import SmallVit
+    from pipeline.encoders.self_distillation import SelfDistillation
+
+    size = p.pretrain.vits[name].size
+    encoder = SmallVit(**size, seed=p.seed)
+    encoder.centre(frames)
+    kind = MaskedAutoencoder if name == "mae_indomain" else SelfDistillation
+    return kind(encoder, p.seed), size
+
+
+def training_frames(tasks: list[str], most: int) -> "NDArray[np.uint8]":
+    """Up to `most` default-look frames, evenly spaced over the tasks' training episodes, resampled to the encoder's size."""
     import numpy as np
 
     from datasets.frames import DEFAULT, load_frames_index, read_frame_rows
     from datasets.manifest import verify
     from datasets.trajectories import load_trajectories
-    from pipeline.encoders.base import resize
-    from pipeline.encoders.cnn import SIZE
+    from pipeline.encoders.cnn import RESAMPLE
+    from pipeline.encoders.preprocess import by_pillow
 
-    folder = Path("data/frames") / task
-    data = load_trajectories(Path("data/trajectories") / task)
-    verify(folder, only=f"{DEFAULT}/")
-    slices = [data.rows_of(episode) for episode in data.episodes(validation=False)]
-    rows = np.sort(np.concatenate([np.arange(s.start, s.stop) for s in slices]))
-    rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
-    frames = read_frame_rows(folder, load_frames_index(folder).of(DEFAULT), data.episode_starts, rows)
-    return np.concatenate([resize(frame[None], SIZE) for frame in frames])
+    taken = []
+    for number, task in enumerate(tasks):
+        folder = Path("data/frames") / task
+        data = load_trajectories(Path("data/trajectories") / task)
+        verify(folder, only=f"{DEFAULT}/")
+        slices = [data.rows_of(episode) for episode in data.episodes(validation=False)]
+        rows = np.sort(np.concatenate([np.arange(s.start, s.stop) for s in slices]))
+        share = most * (number + 1) // len(tasks) - most * number // len(tasks)
+        rows = rows[np.linspace(0, len(rows) - 1, min(share, len(rows))).astype(np.int64)]
+        frames = read_frame_rows(folder, load_frames_index(folder).of(DEFAULT), data.episode_starts, rows)
+        taken += [by_pillow(frame[None], RESAMPLE) for frame in frames]
+    return np.concatenate(taken)
 
 
 if __name__ == "__main__":

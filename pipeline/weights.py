@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from datasets.errors import UserError
 from datasets.manifest import sha256_file, verify
@@ -28,3 +29,9 @@ def resolve_weights(encoder: str, task: str) -> tuple[Path | None, str | None]:
     if not file.is_file() or sha256_file(file) != source["sha256"]:
         raise UserError(f"weights.{encoder}: {file} is gone or has changed since `pretrain` read it; run pretrain again")
     return file, source["sha256"]
+
+
+def pretrained_on(encoder: str, task: str) -> dict[str, Any]:
+    """`{"pretrained_on": "in_domain" or "other_tasks", "pretrained_tasks": [...]}` where `pretrain` noted it, else empty."""
+    source = json.loads((Path("data/weights") / task / encoder / SOURCE).read_text())
+    return {key: source[key] for key in ("pretrained_on", "pretrained_tasks") if key in source}

@@ -3,13 +3,12 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from datasets.errors import UserError
 from pipeline.encoders.entry import Preprocess
 from pipeline.encoders.networks.network import Network
-from pipeline.encoders.preprocess import check_frames, prepare
+from pipeline.encoders.preprocess import by_pillow, check_frames, prepare
 
 Frames = NDArray[np.uint8] | Tensor
 
@@ -27,8 +26,9 @@ class Encoder:
     layer: int | None = None
     pooling = "default"
 
-    def __init__(self, name: str, dim: int, network: nn.Module, size: int, preprocessing: str, device: str) -> None:
-        self.name, self.dim, self.size, self.preprocessing = name, dim, size, preprocessing
+    def __init__(self, name: str, dim: int, network: nn.Module, how: Preprocess, preprocessing: str, device: str) -> None:
+        self.name, self.dim, self.size, self.preprocessing = name, dim, how.size, preprocessing
+        self._how = how
         self.device = torch.device(device)
         self._network = network.to(self.device).eval().requires_grad_(False)
 
@@ -46,7 +46,8 @@ class Encoder:
         raise UserError(f"{self.name} has no spatial tokens")
 
     def _preprocess(self, frames: Frames) -> Tensor:
-        pixels = resize(np.asarray(frames.cpu() if isinstance(frames, Tensor) else frames), self.size)
+        check_frames(frames)
+        pixels = by_pillow(np.asarray(frames.cpu() if isinstance(frames, Tensor) else frames), self._how)
         return torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)  # (N, 3, H, W), channels last in memory
 
 
@@ -66,8 +67,7 @@ class PublishedEncoder(Encoder):
         pooling: str | None = None,
     ) -> None:
         network.configure(layer, pooling)
-        super().__init__(name, dim, network, how.size, str(how), device)
-        self._how = how
+        super().__init__(name, dim, network, how, str(how), device)
         self.layer, self.pooling = layer, pooling or "default"
         if (layer, pooling) != (None, None):
             self.dim = self.embed(np.zeros((1, how.size, how.size, 3), np.uint8)).shape[-1]
@@ -81,15 +81,3 @@ class PublishedEncoder(Encoder):
     def tokens(self, frames: Frames) -> Tensor:
         _, tokens = self._network(prepare(frames, self._how, self.device))
         return super().tokens(frames) if tokens is None else tokens.float().contiguous()
-
-
-def resize(frames: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Square `size` by PIL's antialiased bilinear filter; frames of that size already are not touched.
-
-    Raises:
-        ValueError: not uint8 [N, H, W, 3].
-    """
-    check_frames(frames)
-    if frames.shape[1:3] == (size, size):
-        return np.ascontiguousarray(frames)
-    return np.stack([np.asarray(Image.fromarray(f).resize((size, size), Image.Resampling.BILINEAR)) for f in frames])

@@ -1,11 +1,11 @@
-"""Weight files: written whole or not at all, read without executing code."""
+"""Weight files of the encoders made here: written whole or not at all."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from datasets.errors import UserError
+from pipeline.encoders.containers import read_container
 
 _FORMAT = "encore-encoder-1"
 
@@ -17,30 +17,13 @@ def save_weights(path: Path, name: str, config: dict[str, int], state: dict[str,
     temporary.replace(path)
 
 
-def read_checkpoint(path: Path) -> Any:
-    """Any torch checkpoint file, unpickled with `weights_only=True`.
-
-    Raises:
-        UserError: missing, truncated, not a torch file, or one that would execute code.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such weights file")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a file that is not one of its own
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"{path}: not a readable torch checkpoint (truncated, another format, or holding code): {reason}"
-        ) from None
-
-
 def load_weights(path: Path, name: str) -> tuple[dict[str, int], dict[str, torch.Tensor]]:
     """(config, state_dict) of a checkpoint that `save_weights` wrote for encoder `name`.
 
     Raises:
         UserError: names the file, what was expected and what was found.
     """
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_container(path)
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != _FORMAT:
         raise UserError(f"{path}: expected weights that `pretrain` made for {name!r}, found another kind of checkpoint")
     if checkpoint["name"] != name:

@@ -4,7 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.encoders.entry import Preprocess
+
 SIZE = 64  # pixels; other sizes are resampled to it
+RESAMPLE = Preprocess(resize=SIZE, square=True, filter="bilinear")  # its size and filter count; the networks take uint8
 PREPROCESSING = "square 64 px, PIL bilinear where the size differs; x / 255 - 0.5"
 _WIDTHS = (32, 64, 128)
 

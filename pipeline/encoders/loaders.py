@@ -7,11 +7,16 @@ from pathlib import Path
 from datasets.errors import UserError
 from pipeline.encoders.base import Encoder, PublishedEncoder
 from pipeline.encoders.checkpoint import load_into, load_weights
-from pipeline.encoders.cnn import PREPROCESSING, SIZE, ConvEncoder, random_network
+from pipeline.encoders.cnn import PREPROCESSING, RESAMPLE, ConvEncoder, random_network
 from pipeline.encoders.containers import load_strictly, read_container, unwrap
 from pipeline.encoders.entry import Entry
+from pipeline.encoders.families.made_here import VITS
+from pipeline.encoders.networks.small_vit import PREPROCESS as VIT_PREPROCESS
+from pipeline.encoders.networks.small_vit import SmallVit
 from pipeline.encoders.registry import canonical, entry_of, list_encoders, selectable_names
 from pipeline.encoders.weights import find_weights
+
+RANDOM_VIT = {"width": 128, "depth": 4, "heads": 4}  # where no params.yaml says otherwise
 
 
 def _random_cnn(name: str, weights: Path | None, device: str) -> Encoder:
@@ -19,19 +24,37 @@ def _random_cnn(name: str, weights: Path | None, device: str) -> Encoder:
         return _in_domain(name, weights, device)
     dim = next(info.dim for info in list_encoders() if info.name == name)
     assert dim is not None
-    return Encoder(name, dim, random_network(dim, seed=0), SIZE, PREPROCESSING, device)
+    return Encoder(name, dim, random_network(dim, seed=0), RESAMPLE, PREPROCESSING, device)
 
 
 def _in_domain(name: str, weights: Path | None, device: str) -> Encoder:
     if weights is None:
-        raise UserError(
-            f"{name} is trained here, on a task's own frames: pass weights=data/weights/TASK/{name}/weights.pt "
-            f"(`python -m pipeline.pretrain --encoder {name} --task TASK` makes it)"
-        )
+        raise _not_trained(name)
     config, state = load_weights(weights, name)
     network = ConvEncoder(config["dim"])
     load_into(network, state, weights)
-    return Encoder(name, config["dim"], network, SIZE, PREPROCESSING, device)
+    return Encoder(name, config["dim"], network, RESAMPLE, PREPROCESSING, device)
+
+
+def _not_trained(name: str) -> UserError:
+    return UserError(
+        f"{name} is trained here, on frames of the study's tasks: pass weights=data/weights/TASK/{name}/weights.pt "
+        f"(`python -m pipeline.pretrain --encoder {name} --task TASK` makes it)"
+    )
+
+
+def _vit(name: str, weights: Path | None, device: str) -> Encoder:
+    if weights is not None:
+        config, state = load_weights(weights, name)
+        network = SmallVit(config["width"], config["depth"], config["heads"])
+        load_into(network, state, weights)
+    elif name == "random_vit":
+        network = SmallVit(**RANDOM_VIT)
+    else:
+        raise _not_trained(name)
+    encoder = PublishedEncoder(name, network.vit.embed_dim, network, VIT_PREPROCESS, device)
+    encoder.preprocessing += "; less the mean image that the weights hold"
+    return encoder
 
 
 def _no_encoder(name: str, weights: Path | None, device: str) -> Encoder:
@@ -44,6 +67,7 @@ _MADE_HERE: dict[str, Callable[[str, Path | None, str], Encoder]] = {
     "scratch": _no_encoder,
     "random_cnn": _random_cnn,
     "autoencoder": _in_domain,
+    **dict.fromkeys(VITS, _vit),
 }
 
 

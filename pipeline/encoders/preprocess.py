@@ -26,13 +26,17 @@ def prepare(frames: NDArray[np.uint8] | Tensor, how: Preprocess, device: torch.d
     """
     check_frames(frames)
     if device.type == "cpu" and how.backend == "pil":
-        images = np.asarray(frames)
-        pixels = _to_float(torch.from_numpy(np.stack([_pil(image, how) for image in images])).permute(0, 3, 1, 2))
+        pixels = _to_float(torch.from_numpy(by_pillow(np.asarray(frames), how)).permute(0, 3, 1, 2))
     else:
         tensor = torch.as_tensor(frames).to(device).permute(0, 3, 1, 2)  # (N, 3, H, W), channels last in memory
         pixels = _resampled(tensor, how)
     mean, std = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (how.mean, how.std))
     return pixels.sub_(mean).div_(std)
+
+
+def by_pillow(frames: NDArray[np.uint8], how: Preprocess) -> NDArray[np.uint8]:
+    """uint8 [N, H, W, 3] -> uint8 [N, size, size, 3], resampled by Pillow (where the size differs) and cropped."""
+    return np.stack([_pil(image, how) for image in frames])
 
 
 def _to_float(pixels: Tensor) -> Tensor:

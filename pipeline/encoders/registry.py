@@ -55,7 +55,7 @@ def code_of(name: str) -> tuple[str, ...]:
     files = (
         (*entry.code, "entry.py", "containers.py", "networks/network.py", "preprocess.py")
         if entry
-        else ("cnn.py", "checkpoint.py")
+        else made_here.CODE.get(canonical(name), ())
     )
     return tuple(f"pipeline/encoders/{file}" for file in ("base.py", *files))
 

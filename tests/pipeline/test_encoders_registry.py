@@ -59,6 +59,7 @@ NAMES = [
     "imagenet_rn50",
     "imagenet_vitb16",
 ]
+MADE_HERE = ("state", "scratch", "random_cnn", "random_vit", "autoencoder", "mae_indomain", "dino_indomain")
 ALIASES = {
     "clip": "clip_vitl14",
     "openclip": "openclip_vith14",
@@ -75,7 +76,7 @@ SLOW = ("dinov3_vitl16",)  # timm computes its rotary buffers when built, so it 
 
 
 def test_every_name_of_the_study_is_there():
-    assert {info.name for info in list_encoders()} >= {*NAMES, "state", "scratch", "random_cnn", "autoencoder"}
+    assert {info.name for info in list_encoders()} >= {*NAMES, *MADE_HERE}
     assert len(set(selectable_names())) == len(selectable_names())
 
 
