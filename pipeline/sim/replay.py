@@ -10,9 +10,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.errors import DataError
+from datasets.errors import DataError, UserError
 from datasets.frames import Look, Quality, write_frame_shard
 from datasets.trajectories import TrajectoryReader
+from pipeline.sim.mj import mujoco
 from pipeline.sim.render import Renderer
 from pipeline.sim.tasks import Simulation
 
@@ -30,7 +31,11 @@ class Replayer:
 
     def __init__(self, data: TrajectoryReader, look: Look, size: int, camera: int | str, quality: Quality) -> None:
         self._data = data
-        self.simulation = Simulation(data.index.task, look)
+        try:
+            self.simulation = Simulation(data.index.task, look)
+        except (ValueError, KeyError, mujoco.FatalError) as error:  # what MuJoCo and dm_control raise for a model
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{data.index.task} cannot be shown under look {look.variant}: {reason}") from None
         check_states(data, self.simulation)
         self.renderer = Renderer(self.simulation, size, camera, quality)
         self._episode, self._physics = -1, np.empty((0, 0))

@@ -73,7 +73,9 @@ class Simulation:
         for name in self._changed:
             getattr(self.model, name)[...] = self._pristine[name]
         self._env.task._random = np.random.RandomState(seed)  # the suite takes a seed only when a task is loaded
-        observation = _flat(self._env.reset().observation)
+        # quadruped's escape would open an OpenGL context of dm_control's, which spoils the pictures of ours
+        with patch.object(type(self._env.physics), "contexts", None):
+            observation = _flat(self._env.reset().observation)
         self._changed = {
             name: getattr(self.model, name).copy()
             for name, original in self._pristine.items()

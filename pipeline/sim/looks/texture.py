@@ -19,10 +19,11 @@ _BODY_SIZE = 64  # texels
 
 
 def add_body_textures(spec: Any, amplitude: float, draw: Draw) -> None:
-    """Give every plain material of an MjSpec a white texture of its own, to be painted on."""
+    """Give every plain material of an MjSpec a white texture of its own, to be painted on (terrain cannot bear one)."""
+    terrain = {geom.material for geom in spec.geoms if geom.type == mujoco.mjtGeom.mjGEOM_HFIELD}
     cube, flat = mujoco.mjtTexture.mjTEXTURE_CUBE, mujoco.mjtBuiltin.mjBUILTIN_FLAT
     for index, material in enumerate(spec.materials):
-        if any(material.textures):
+        if any(material.textures) or material.name in terrain:
             continue
         texture = spec.add_texture(
             name=f"{_BODY_TEXTURE}{index}", type=cube, builtin=flat, rgb1=[1, 1, 1], rgb2=[1, 1, 1], width=_BODY_SIZE,
