@@ -70,6 +70,8 @@ def find_inputs(p: Params) -> Inputs:
     for encoder in dict.fromkeys([canonical(p.encoder), "scratch"]):
         for task, algorithm in cells:
             folder = RESULTS / "online" / names[encoder] / task / algorithm
+            if task in p.imports:
+                missing.append(f"{task} is imported and has no environment: {encoder} was not fine-tuned on it ({algorithm}).")
             if folder.is_dir():
                 online.setdefault(encoder, []).append(folder)
             else:
@@ -139,6 +141,8 @@ def _context(p: Params, inputs: Inputs, shown: dict[str, Any]) -> "Context":
         if sheet.name not in verify(inputs.frames[task], only=sheet.name)["files"]:
             raise DataError(f"{inputs.frames[task]} has no {sheet.name}; remove it and run render again")
         caption = f"{task}, {index.size} × {index.size} pixels, {index.quality} rendering: the same states under every look."
+        if task in p.imports:
+            caption = f"{task}, {index.size} × {index.size} pixels, imported: frames of one held-out episode."
         looks.append(Look(task, sheet.read_bytes(), caption))
         data = load_trajectories(inputs.trajectories[task])
         returns = [float(data.reward[data.rows_of(e)].sum(dtype="float64")) for e in range(len(data.episode_ends))]
