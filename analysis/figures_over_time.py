@@ -59,7 +59,8 @@ def trace_figure(results: Results, task: str, algorithm: str) -> Figure | None:
     drawn = own.filter(pl.col("t") % stride == 0)
     params = [alt.param(name=c.signal, value=c.options[0][1]) for c in (encoder, look)]
     panels = []
-    for quality in (q for q in _QUALITIES if q in set(own["quality"])):
+    named = set(own["quality"])  # imported data may use other words
+    for quality in [*(q for q in _QUALITIES if q in named), *sorted(named - set(_QUALITIES))]:
         part = drawn.filter(pl.col("quality") == quality)
         one = part.filter(pl.col("variant") == part["variant"][0], pl.col("encoder") == part["encoder"][0])
         x = alt.X("t:Q", title="step")

@@ -93,7 +93,7 @@ class Frames:
     task: str
     size: int
     camera: str
-    quality: Quality
+    quality: Quality | Literal["imported"]
     sets: list[FrameSet]
 
     def of(self, variant: str) -> FrameSet:

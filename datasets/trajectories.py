@@ -249,7 +249,11 @@ def _append(file: Any, name: str, values: NDArray[Any], start: int) -> None:
     if name not in file:
         tail = values.shape[1:]
         file.create_dataset(
-            name, (0, *tail), values.dtype, maxshape=(None, *tail), chunks=(_CHUNK_ROWS, *(max(n, 1) for n in tail))
+            name,
+            (0, *tail),
+            values.dtype,
+            maxshape=(None, *(n or None for n in tail)),
+            chunks=(_CHUNK_ROWS, *(max(n, 1) for n in tail)),
         )
     file[name].resize(start + len(values), axis=0)
     file[name][start:] = values

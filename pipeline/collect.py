@@ -7,6 +7,7 @@ meanings of D4RL and V-D4RL: `random` acts on noise alone; `expert` samples from
 `medium` from the one whose return is nearest to half of the expert's; `replay` are episodes of the learning itself (D4RL's
 full replay), spread evenly over it and simulated again exactly. Validation episodes are held out of every quality and come
 after the others; last come those with resized bodies (`collect.size`), whose `replay` acts as the nearest checkpoint did.
+A task of `imports` is not simulated but read from another project's files (docs/interchange.md).
 
 Resume units: the SAC run, and each episode. Tiny variant: in a copy of params.yaml set `collect.sac.steps: 1500`,
 `learning_starts: 200`, `checkpoint_every: 500` and a few episodes, then add `--params COPY`.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from datasets.errors import UserError
 from pipeline.log import log, track
-from pipeline.params import QUALITIES, Params, load_params
+from pipeline.params import QUALITIES, Import, Params, load_params
 from pipeline.stage import run
 from pipeline.work import Work, code_digest, open_work, require_space
 
@@ -40,13 +41,28 @@ _VERSIONS = ("dm_control", "mujoco", "numpy", "stable_baselines3", "torch")
 def main(task: str, params: Path = Path("params.yaml")) -> None:
     """Collect trajectories of mixed quality in one task, as data/trajectories/TASK."""
     settings = load_params(params)
+    out = Path("data/trajectories") / known_task(task, settings)
+    if spec := settings.imports.get(task):
+        _import(task, spec, out)
+        return
     key = {
-        "task": known_task(task, settings), "seed": settings.seed, "threads": settings.compute.threads,
+        "task": task, "seed": settings.seed, "threads": settings.compute.threads,
         "collect": settings.collect.model_dump(mode="json", by_alias=True), "versions": _versions(), "code": code_digest(*_CODE),
     }  # fmt: skip
-    with open_work("collect", Path("data/trajectories") / task, key) as work:
+    with open_work("collect", out, key) as work:
         if work is not None:
             _collect(task, settings, work)
+
+
+def _import(task: str, spec: Import, out: Path) -> None:
+    """Take over another project's trajectories."""
+    from datasets.trajectories import FILE
+    from pipeline.importing import CODE, import_digest, import_trajectories
+
+    key = {"task": task, "import": spec.model_dump(exclude={"path"}), "source": import_digest(spec), "code": code_digest(*CODE)}
+    with open_work("collect", out, key) as work:
+        if work is not None:
+            import_trajectories(spec, task, work.result / FILE)
 
 
 def known_task(task: str, settings: Params) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from datasets.frames import FrameSet, load_frames_index, read_frame_rows
 from datasets.trajectories import Trajectories
+from pipeline.log import log
 from pipeline.params import Params, canonical
 from pipeline.weights import pretrained_on, resolve_weights
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _AHEAD = 4  # batches decoded ahead of the forward pass
+_NO_STATE = "none: the data has no state; a blind control"
 Rows = NDArray[np.int64]
 
 
@@ -74,8 +76,12 @@ class _FromObservation:
 
     def __init__(self, data: Trajectories) -> None:
         self._values = data.observation
-        self.shape: tuple[int, ...] = data.observation.shape[1:]
         self.attributes = {"preprocessing": "the task's observation, flattened"}
+        if not data.observation.shape[1]:  # imported images: what is learned from actions and rewards alone
+            self._values = np.zeros((len(data.observation), 1), np.float32)
+            self.attributes = {"preprocessing": _NO_STATE}
+            log(f"encode state: {data.task} has no state; a constant 0 stands for it, so that `state` is a blind control")
+        self.shape: tuple[int, ...] = self._values.shape[1:]
 
     def batches(self, frames: FrameSet, rows: Rows) -> Iterator[NDArray[Any]]:
         yield self._values[rows]

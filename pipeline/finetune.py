@@ -4,8 +4,8 @@
 
 Writes `results/online/ENCODER/TASK/ALGORITHM/{online,training_episodes}.parquet` and `agent.pt`, for the first of
 `train.seeds`. The two arms run side by side, each in a process of its own; a killed run goes on from their last checkpoints.
-Tiny variant: in a copy of params.yaml set `finetune.offline_updates: 10`, `finetune.env_steps: 1000` and
-`finetune.eval_episodes: 2`, then add `--params COPY`.
+An imported task has no environment: its tables have no rows, and there is no agent. Tiny variant: in a copy of params.yaml
+set `finetune.offline_updates: 10`, `finetune.env_steps: 1000` and `finetune.eval_episodes: 2`, then add `--params COPY`.
 """
 
 import statistics
@@ -58,6 +58,9 @@ class Arm:
 
 def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
+    if task in p.imports:
+        _skip(encoder, task, algorithm)
+        return
     inputs = {
         "trajectories": Path("data/trajectories") / task, "weights": Path("data/weights") / task / encoder,
         "embeddings": Path("data/embeddings") / task / encoder, "models": Path("models") / task / encoder / algorithm,
@@ -80,6 +83,19 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
             for _ in map_shards(run_arm, todo, pool):
                 pass
         _collect_results(arms, work.result)
+
+
+def _skip(encoder: str, task: str, algorithm: str) -> None:
+    """Write the tables without rows."""
+    import polars as pl
+
+    key = {"encoder": canonical(encoder), "task": task, "algorithm": algorithm, "code": code_digest(*CODE), "environment": None}
+    with open_work("finetune", Path("results/online") / encoder / task / algorithm, key) as work:
+        if work is None:
+            return
+        log(f"finetune {encoder}: {task} is imported and has no environment: not fine-tuned")
+        pl.DataFrame(schema=IDENTITY | EVALUATION).write_parquet(work.result / "online.parquet")
+        pl.DataFrame(schema=IDENTITY | EPISODE).write_parquet(work.result / "training_episodes.parquet")
 
 
 def run_arm(arm: Arm) -> None:

@@ -46,6 +46,14 @@ class Custom(_Section):
     pooling: Literal["cls", "mean", "attention"] | None = None
 
 
+class Import(_Section):
+    format: Literal["vd4rl", "robomimic"] | None = None  # None: whichever the path holds
+    path: str
+    camera: str | None = None
+    quality: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    validation: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Compute(_Section):
     device: Literal["cpu", "cuda"]
     threads: Positive
@@ -278,6 +286,7 @@ class Params(_Section):
     seed: Seed
     weights: dict[str, str | None]
     custom: dict[str, Custom]
+    imports: dict[str, Import]
     compute: Compute
     collect: Collect
     render: Render
@@ -330,8 +339,13 @@ class Params(_Section):
             _known(f"weights.{name}", name, known, "encoder")
         if self.encoder not in self.weights:
             raise ValueError(f"weights.{self.encoder} is missing: add it (null: its hub, or made here)")
+        for name in self.imports:
+            if not re.fullmatch(r"[a-z0-9_]+", name):
+                raise ValueError(f"imports.{name}: a name may hold a-z, 0-9 and _ only")
+            if name in TASKS:
+                raise ValueError(f"imports.{name}: that is a task of dm_control's suite; choose another name")
         for task in self.tasks:
-            _known("tasks", task, list(TASKS), "task")
+            _known("tasks", task, [*self.imports, *TASKS], "task")
         for key, values in (("tasks", self.tasks), ("algorithms", self.algorithms), ("train.seeds", self.train.seeds)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key}: {values} repeats a value")

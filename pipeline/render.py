@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.errors import UserError
-from datasets.frames import DEFAULT, Frames, FrameSet, FrameShard, Look, load_frames_index, save_frames_index
+from datasets.frames import DEFAULT, Frames, FrameSet, FrameShard, Look, Quality, load_frames_index, save_frames_index
 from pipeline.collect import known_task
 from pipeline.log import log, track
-from pipeline.params import Params, load_params
+from pipeline.params import Import, Params, load_params
 from pipeline.stage import run
 from pipeline.work import Work, code_digest, open_work
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from datasets.trajectories import EpisodeIndex
+    from pipeline.sim.measure import LookStatistics
 
 STATISTICS = "look_statistics.parquet"
 SHEET = "contact_sheet.png"
@@ -50,6 +51,9 @@ def main(task: str, params: Path = Path("params.yaml"), contact_sheet: Path | No
     if contact_sheet or videos:
         _picture(trajectories, frames, contact_sheet, videos)
         return
+    if spec := settings.imports.get(task):
+        _import(task, spec, settings, trajectories, frames)
+        return
     _check_images(settings)
     key = {
         "task": task, "seed": settings.seed, "render": settings.render.model_dump(mode="json", by_alias=True),
@@ -59,6 +63,27 @@ def main(task: str, params: Path = Path("params.yaml"), contact_sheet: Path | No
     with open_work("render", frames, key) as work:
         if work is not None:
             _render(task, settings, trajectories, work)
+
+
+def _import(task: str, spec: Import, settings: Params, trajectories: Path, out: Path) -> None:
+    """Take over another project's frames: one look, the default."""
+    from datasets.manifest import digest
+    from datasets.trajectories import TrajectoryReader
+    from pipeline.importing import CODE, import_frames
+    from pipeline.pictures import save_contact_sheet
+
+    per_shard = settings.render.episodes_per_shard
+    key = {
+        "task": task, "camera": spec.camera, "episodes_per_shard": per_shard, "trajectories": digest(trajectories),
+        "code": code_digest(*CODE, "pipeline/pictures.py", "datasets/frames.py"),
+    }  # fmt: skip
+    with open_work("render", out, key) as work, TrajectoryReader(trajectories) as data:
+        if work is None:
+            return
+        imported = import_frames(spec, task, data.index, work.result, per_shard, track)
+        _write_statistics([], work.result / STATISTICS)
+        save_frames_index(imported, work.result)
+        save_contact_sheet(work.result / SHEET, work.result, imported, data.index)
 
 
 def _render(task: str, settings: Params, trajectories: Path, work: Work) -> None:
@@ -87,7 +112,7 @@ def _render(task: str, settings: Params, trajectories: Path, work: Work) -> None
         shards = map_shards(render_shard, missing, pool)
         for _ in track(shards, len(jobs), "shard", f"render {task}", initial=len(jobs) - len(missing)):
             pass
-        _measure(trajectories, rendered, camera, work.result / STATISTICS, pool)
+        _measure(trajectories, rendered, camera, options.quality, work.result / STATISTICS, pool)
     save_frames_index(rendered, work.result)
     save_contact_sheet(work.result / SHEET, work.result, rendered, index)
 
@@ -128,18 +153,22 @@ def _shards(index: "EpisodeIndex", look: Look, episodes_per_shard: int) -> list[
     return shards
 
 
-def _measure(trajectories: Path, frames: Frames, camera: int, out: Path, pool: "Executor") -> None:
-    import polars as pl
-
+def _measure(trajectories: Path, frames: Frames, camera: int, quality: Quality, out: Path, pool: "Executor") -> None:
     from pipeline.parallel import map_shards
-    from pipeline.sim.measure import LookStatistics, MeasureJob, measure_look
+    from pipeline.sim.measure import MeasureJob, measure_look
 
     looks = [s.look for s in frames.sets if s.look.axis != DEFAULT]
-    jobs = [MeasureJob(trajectories, look, frames.size, camera, frames.quality) for look in looks]
+    jobs = [MeasureJob(trajectories, look, frames.size, camera, quality) for look in looks]
     done = {job.look.variant: statistics for job, statistics in map_shards(measure_look, jobs, pool)}
-    types = {str: pl.String, float: pl.Float64, int: pl.Int64}
-    schema = {name: types[kind] for name, kind in LookStatistics.__annotations__.items()}
-    table = pl.DataFrame([done[look.variant].row() for look in looks], schema)
+    _write_statistics([done[look.variant] for look in looks], out)
+
+
+def _write_statistics(statistics: "list[LookStatistics]", out: Path) -> None:
+    import polars as pl
+
+    from analysis.tables import LOOKS
+
+    table = pl.DataFrame([one.row() for one in statistics], LOOKS)
     table.with_columns(pl.col(pl.Float64).fill_nan(None)).write_parquet(out)
 
 

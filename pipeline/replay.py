@@ -26,10 +26,12 @@ def main(task: str, episodes: int = 0, params: Path = Path("params.yaml")) -> No
     from datasets.trajectories import TrajectoryReader
     from pipeline.parallel import map_shards, process_pool
     from pipeline.sim.check import CheckJob, check_episode
+    from pipeline.sim.replay import require_states
 
     settings = load_params(params)
     trajectories, frames = Path("data/trajectories") / known_task(task, settings), Path("data/frames") / task
     with TrajectoryReader(trajectories) as data:
+        require_states(data)
         total, recorded = len(data.index.episode_ends), data.index.meta.get("version_mujoco")
     if recorded != version("mujoco"):
         log(f"{trajectories} was recorded with MuJoCo {recorded}; here it is {version('mujoco')}: steps may differ")

@@ -71,6 +71,8 @@ def find_inputs(p: Params) -> Inputs:
     for encoder in dict.fromkeys([canonical(p.encoder), "scratch"]):
         for task, algorithm in cells:
             folder = RESULTS / "online" / names[encoder] / task / algorithm
+            if task in p.imports:
+                missing.append(f"{task} is imported and has no environment: {encoder} was not fine-tuned on it ({algorithm}).")
             if folder.is_dir():
                 online.setdefault(encoder, []).append(folder)
             else:
@@ -150,6 +152,8 @@ def _context(p: Params, inputs: Inputs, shown: dict[str, Any]) -> "Context":
         if sheet.name not in verify(inputs.frames[task], only=sheet.name)["files"]:
             raise DataError(f"{inputs.frames[task]} has no {sheet.name}; remove it and run render again")
         caption = f"{task}, {index.size} × {index.size} pixels, {index.quality} rendering: the same states under every look."
+        if task in p.imports:
+            caption = f"{task}, {index.size} × {index.size} pixels, imported: one moment of a held-out episode."
         statistics = look_statistics(inputs.frames[task])
         measured = statistics.drop("task", "variant", "body_contrast_default", "states").with_columns(pl.col(pl.Float64).round(3))
         looks.append(Look(task, sheet.read_bytes(), caption, measured))

@@ -75,14 +75,23 @@ class Replayer:
         self.close()
 
 
+def require_states(data: TrajectoryReader) -> None:
+    """That physics states were recorded.
+
+    Raises:
+        DataError: none were.
+    """
+    if not data.state_size:
+        raise DataError(f"{data.path} holds no physics states (imported data): it cannot be simulated or drawn again")
+
+
 def check_states(data: TrajectoryReader, simulation: Simulation) -> None:
     """That the stored states can be restored in `simulation`.
 
     Raises:
         DataError: there are none, or they are of another size (another MuJoCo version lays its state out differently).
     """
-    if not data.state_size:
-        raise DataError(f"{data.path} holds no physics states (imported data): it cannot be rendered again, or under other looks")
+    require_states(data)
     if data.state_size != simulation.state_size:
         raise DataError(
             f"{data.path} was recorded with MuJoCo {data.index.meta.get('version_mujoco', '(unknown)')}, whose states of"

@@ -84,6 +84,16 @@ def test_the_committed_params_are_the_embedded_preset():
         ("weights", {}, ["weights.state", "is missing"]),
         ("custom", {"Mine": {"base": "autoencoder"}}, ["custom.Mine", "a-z"]),
         ("custom", {"mine": {"base": "autoencodr"}}, ["custom.mine.base", "did you mean 'autoencoder'?"]),
+        ("imports", {"My-data": {"path": "x", "quality": "expert", "validation": 0.1}}, ["imports.My-data", "a-z"]),
+        ("imports", {"walker_walk": {"path": "x", "quality": "expert", "validation": 0.1}}, ["imports.walker_walk", "suite"]),
+        ("imports", {"mine": {"quality": "expert", "validation": 0.1}}, ["imports.mine.path", "missing"]),
+        ("imports", {"mine": {"path": "x", "quality": "expert", "validation": 0}}, ["imports.mine.validation", "greater than 0"]),
+        ("imports", {"mine": {"path": "x", "quality": "Expert", "validation": 0.1}}, ["imports.mine.quality", "Expert"]),
+        (
+            "imports",
+            {"mine": {"format": "rlds", "path": "x", "quality": "a", "validation": 0.1}},
+            ["imports.mine.format", "vd4rl"],
+        ),
     ],
 )
 def test_a_wrong_value_is_named(params_file, key, value, words):
@@ -162,3 +172,14 @@ def test_a_custom_encoder_can_be_selected(params_file):
 
 def test_the_selected_encoder_is_not_compared_with_itself(params_file):
     assert load_params(params_file({"encoder": "random"})).references == ["random", "state", "scratch", "autoencoder"]
+
+
+def test_an_import_can_be_a_task(params_file):
+    entry = {"format": None, "path": "somewhere", "camera": None, "quality": "mixed", "validation": 0.1}
+    params = load_params(params_file({"tasks": ["mine", "cartpole_swingup"], "imports": {"mine": entry}}))
+    assert params.imports["mine"].model_dump() == entry
+
+
+def test_a_task_near_an_imports_name_is_suggested(params_file):
+    entry = {"path": "somewhere", "quality": "mixed", "validation": 0.1}
+    assert "did you mean 'my_data'?" in mistake(params_file({"tasks": ["my_dta"], "imports": {"my_data": entry}}))
