@@ -1,0 +1,1 @@
+"""The sections of params.yaml, typed; `pipeline.params` puts them together."""

@@ -1,0 +1,151 @@
+"""Sections about what learns from the data, and what is reported."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from pipeline.sections.base import Count, Fraction, Positive, PositiveFloat, Section, Seed
+
+
+class Custom(Section):
+    base: str
+    layer: Positive | None = None
+    pooling: Literal["cls", "mean", "attention"] | None = None
+
+
+class RandomEncoder(Section):
+    dim: Positive
+
+
+class Autoencoder(Section):
+    dim: Positive
+    frames: Positive
+    updates: Positive
+    batch: Positive
+    learning_rate: PositiveFloat
+
+
+class SmallVitSize(Section):
+    width: Annotated[int, Field(gt=0, multiple_of=4)]
+    depth: Positive
+    heads: Positive
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "SmallVitSize":
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        return self
+
+    @property
+    def size(self) -> dict[str, int]:
+        """The arguments of `SmallVit`."""
+        return {"width": self.width, "depth": self.depth, "heads": self.heads}
+
+
+class InDomainVit(SmallVitSize):
+    tasks: Annotated[list[str], Field(min_length=1)] | None
+    frames: Positive
+    updates: Count
+    batch: Annotated[int, Field(ge=2)]
+    learning_rate: PositiveFloat
+
+    def sources(self, task: str) -> list[str]:
+        """The tasks whose frames serve `task`: itself, or those named but never itself."""
+        return [task] if self.tasks is None else [other for other in self.tasks if other != task]
+
+
+class Pretrain(Section):
+    random: RandomEncoder
+    autoencoder: Autoencoder
+    random_vit: SmallVitSize
+    mae_indomain: InDomainVit
+    dino_indomain: InDomainVit
+
+    @property
+    def vits(self) -> dict[str, InDomainVit]:
+        """The settings of those that learn from frames of this task or of others, by name."""
+        return {"mae_indomain": self.mae_indomain, "dino_indomain": self.dino_indomain}
+
+    def of(self, name: str) -> BaseModel:
+        """The settings of one encoder made here, by its canonical name."""
+        section: BaseModel = getattr(self, "random" if name == "random_cnn" else name)
+        return section
+
+
+class Encode(Section):
+    dtype: Literal["float16", "float32"]
+    batch: Positive
+    chunk: Positive
+    shard: Positive
+
+    @model_validator(mode="after")
+    def _whole_chunks(self) -> "Encode":
+        if self.shard % self.chunk or self.chunk % self.batch:
+            raise ValueError("shard must be a multiple of chunk, and chunk a multiple of batch")
+        return self
+
+
+class Rssm(Section):
+    deter: Positive
+    hidden: Positive
+    stoch: Positive
+    classes: Annotated[int, Field(ge=2)]
+    blocks: Positive
+    units: Positive
+
+    @model_validator(mode="after")
+    def _blocks_divide(self) -> "Rssm":
+        if self.deter % self.blocks:
+            raise ValueError(f"deter ({self.deter}) must be a multiple of blocks ({self.blocks})")
+        return self
+
+
+class LossScales(Section):
+    prediction: Annotated[float, Field(ge=0)]
+    reward: Annotated[float, Field(ge=0)]
+    continue_: Annotated[float, Field(ge=0, alias="continue")]
+    dynamics: Annotated[float, Field(ge=0)]
+    representation: Annotated[float, Field(ge=0)]
+    free_nats: Annotated[float, Field(ge=0)]
+
+
+class Train(Section):
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    updates: Positive
+    batch: Positive
+    length: Annotated[int, Field(ge=2)]
+    learning_rate: PositiveFloat
+    clip: PositiveFloat
+    checkpoint_every: Positive
+    rssm: Rssm
+    loss: LossScales
+
+
+class Evaluate(Section):
+    horizon: Count
+    long_starts: Count
+    latents: Count
+
+
+class Finetune(Section):
+    offline_updates: Count
+    env_steps: Count
+    envs: Positive
+    train_every: Positive
+    batch: Positive
+    length: Annotated[int, Field(ge=2)]
+    offline_fraction: Fraction
+    imagine: Positive
+    imagine_last: Positive
+    learning_rate: PositiveFloat
+    world_model_learning_rate: PositiveFloat
+    entropy: Annotated[float, Field(ge=0)]
+    discount: Annotated[float, Field(gt=0, lt=1)]
+    lambda_: Annotated[float, Field(ge=0, le=1, alias="lambda")]
+    eval_every: Positive
+    eval_episodes: Positive
+
+
+class Report(Section):
+    bootstrap: Positive
+    confidence: Annotated[float, Field(gt=0, lt=1)]
