@@ -24,7 +24,8 @@ def tiny(values: dict[str, Any]) -> None:
         validation={"random": 1, "medium": 1, "replay": 1, "expert": 1},
     )
     values["collect"]["sac"].update(steps=300, learning_starts=100, checkpoint_every=100, hidden=16, batch=32)
-    values["render"].update(severities=[0.5, 1.0], episodes_per_shard=4)
+    values["render"].update(axes=["texture", "size"], severities=[0.5, 1.0], episodes_per_shard=4)
+    values["render"]["train_looks"].update(axes=["color"], looks_per_severity=1)
     values["pretrain"]["autoencoder"].update(updates=20, batch=16, dim=8)
     values["train"].update(updates=20, checkpoint_every=10, batch=4, length=8)
     values["train"]["rssm"].update(deter=32, hidden=32, stoch=4, classes=4, units=32)
@@ -84,10 +85,33 @@ def test_repro_ends_in_the_report_and_the_tables(project: Path):
     assert not table["reward_pred"].is_nan().any()
 
 
+def test_looks_that_were_trained_on_and_resized_bodies_are_told_apart(project: Path):
+    table = (
+        pl.scan_parquet(project / "results" / "reward_error.parquet")
+        .select("axis", "split", "episode", "severity")
+        .unique()
+        .collect()
+    )
+    assert set(table.select("axis", "split").unique().rows()) == {
+        ("default", "id"), ("color", "id"), ("texture", "ood"), ("size", "ood"),
+    }  # fmt: skip
+    own = {axis: set(table.filter(axis=axis)["episode"]) for axis in ("default", "color", "texture", "size")}
+    assert own["default"] == own["color"] == own["texture"]
+    assert not own["size"] & own["default"]
+    looks = pl.read_parquet(project / "results" / "looks.parquet")
+    assert set(looks["axis"]) == {"color", "texture", "size"}
+    summary = pl.read_parquet(project / "results" / "summary.parquet").filter(by="look", horizon=0, encoder="scratch")
+    assert set(summary.filter(axis="color")["split"]) == {"id"}
+    assert summary.filter(axis="size")["mae_increase"].null_count() == 0
+    page = (project / "report" / "index.html").read_text()
+    assert "color (trained on)" in page and "their increase is not paired" in page
+
+
 def test_state_is_blind_to_every_look(project: Path):
     table = pl.scan_parquet(project / "results" / "reward_error.parquet").filter(pl.col("encoder") == "state")
     spread = (
-        table.group_by("episode", "t", "horizon")
+        table.filter(pl.col("axis") != "size")
+        .group_by("episode", "t", "horizon")
         .agg(pl.col("reward_pred").n_unique().alias("n"), pl.len().alias("looks"))
         .collect()
     )

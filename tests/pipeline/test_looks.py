@@ -10,6 +10,7 @@ from PIL import Image
 from datasets.errors import UserError
 from datasets.frames import Look
 from pipeline.sim.env import TaskEnv, View
+from pipeline.sim.looks.axis import Axis
 from pipeline.sim.looks.color import settings
 from pipeline.sim.looks.draw import Draw
 from pipeline.sim.looks.pattern import check_images
@@ -263,3 +264,16 @@ def test_an_image_that_is_none_is_one_line(tmp_path: Path):
         check_images([str(bad)])
     with pytest.raises(UserError, match=r"render\.images: .*none\.png does not exist"):
         check_images([str(tmp_path / "none.png")])
+
+
+def test_a_look_that_cannot_be_made_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from pipeline.sim import replay
+    from tests.pipeline.test_render import record
+
+    def broken(spec, amplitude, draw):
+        spec.worldbody.add_geom(type=99)
+
+    monkeypatch.setitem(AXES, "color", Axis(edit=broken))
+    data = record("cartpole_swingup", tmp_path)
+    with pytest.raises(UserError, match=r"cartpole_swingup cannot be shown under look color-1\.0-0: "):
+        replay.Replayer(data, look("color", 1.0), 32, 0, "fast")
