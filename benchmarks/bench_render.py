@@ -60,8 +60,9 @@ def _measure_size(size: int, cores: int, folder: Path, pool: ProcessPoolExecutor
 
 def _record(folder: Path, episodes: int) -> None:
     """A published trajectory folder of short random episodes."""
+    from datasets.episodes import EpisodeFacts
     from datasets.manifest import write_manifest
-    from datasets.trajectories import FILE, EpisodeFacts, write_trajectories
+    from datasets.trajectories import FILE, write_trajectories
     from pipeline.sim.env import TaskEnv
     from pipeline.sim.recording import record_episode, uniform
 

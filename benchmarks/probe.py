@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.embeddings import load_embeddings
+from datasets.episodes import Trajectories
 from datasets.frames import DEFAULT
-from datasets.trajectories import Trajectories, load_trajectories
+from datasets.trajectories import load_trajectories
 from pipeline.stage import run
 
 Array = NDArray[np.float64]

@@ -4,124 +4,23 @@ Folder `data/trajectories/TASK/`: `trajectories.h5` and its `manifest.json`. Tra
 episodes, then those simulated with a resized body (held out, too), so that the rows of every look are contiguous.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.episodes import ROW_ARRAYS, Episode, EpisodeFacts, EpisodeIndex, Meta, Trajectories
 from datasets.errors import DataError
-from datasets.frames import DEFAULT, Look, look_from
 from datasets.manifest import verify
 
 FILE = "trajectories.h5"
-_ROW_ARRAYS = ("physics", "observation", "action", "reward", "discount", "is_first", "is_terminal")
 _EPISODE_ARRAYS = ("episode_ends", "seed", "validation")
 _EPISODE_NAMES = ("quality", "variant")
 _CHUNK_ROWS = 1024  # and the most rows of a file's HDF5 chunk
-Meta = dict[str, str | int | float]
-
-
-@dataclass(frozen=True)
-class Episode:
-    """One episode's rows, [t, ...] as `Trajectories` names and shapes them, and the model fields its reset changed."""
-
-    physics: NDArray[np.float64]
-    observation: NDArray[np.float32]
-    action: NDArray[np.float32]
-    reward: NDArray[np.float32]
-    discount: NDArray[np.float32]
-    is_first: NDArray[np.bool_]
-    is_terminal: NDArray[np.bool_]
-    model: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-
-    @property
-    def total(self) -> float:
-        """The undiscounted return."""
-        return float(self.reward.sum(dtype=np.float64))
-
-
-class EpisodeFacts(NamedTuple):
-    """What is known of an episode beside its rows; see `EpisodeIndex`."""
-
-    quality: str
-    seed: int
-    validation: bool
-    variant: str = DEFAULT
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpisodeIndex:
-    """The episodes of a task, without their rows.
-
-    Attributes:
-        episode_ends: int64 [n], row after each episode's last.
-        quality: the behaviour of each episode: random, medium, replay or expert (imported data may use other words).
-        seed: int64 [n], the task's seed at reset; -1 where unknown.
-        validation: bool [n], held out from all training.
-        variant: of each episode, the look whose body it was simulated with: `default` (all, if left out), or one of axis size.
-        meta: versions, action repeat, returns of the behaviour policies.
-    """
-
-    task: str
-    episode_ends: NDArray[np.int64]
-    quality: list[str]
-    seed: NDArray[np.int64]
-    validation: NDArray[np.bool_]
-    variant: list[str] = field(default_factory=list)
-    meta: Meta = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.variant:
-            object.__setattr__(self, "variant", [DEFAULT] * len(self.episode_ends))
-
-    @property
-    def episode_starts(self) -> NDArray[np.int64]:
-        """int64 [n], each episode's first row."""
-        return np.concatenate([[0], self.episode_ends[:-1]]).astype(np.int64)
-
-    def rows_of(self, episode: int) -> slice:
-        """The rows of one episode."""
-        return slice(int(self.episode_ends[episode - 1]) if episode else 0, int(self.episode_ends[episode]))
-
-    @property
-    def sizes(self) -> list[Look]:
-        """The looks of axis size that episodes were simulated with (kept in `meta`)."""
-        return [look_from(raw) for raw in json.loads(str(self.meta.get("sizes", "[]")))]
-
-    def episodes(self, validation: bool, variant: str = DEFAULT) -> list[int]:
-        """Indices of the validation episodes, or of the training ones, simulated with the body of `variant`."""
-        same = np.array([v == variant for v in self.variant])
-        return np.flatnonzero((self.validation == validation) & same).tolist()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trajectories(EpisodeIndex):
-    """All episodes of one task, in memory.
-
-    Attributes:
-        physics: float64 [T, P], MuJoCo's full integration state (`mj_getState`, mjSTATE_INTEGRATION); P = 0 where the
-            data was imported without one.
-        observation: float32 [T, O], the task's own observation, flattened in its own order.
-        action: float32 [T, A] in the task's units; the action that led to row t, zeros where `is_first`.
-        reward: float32 [T], summed over the action repeat; arrives with row t, 0 where `is_first`.
-        discount: float32 [T]; 0 where the episode ended for good.
-        is_first, is_terminal: bool [T].
-        model: arrays [n, ...] of the MjModel fields that the task changes at reset (reacher's target).
-    """
-
-    physics: NDArray[np.float64]
-    observation: NDArray[np.float32]
-    action: NDArray[np.float32]
-    reward: NDArray[np.float32]
-    discount: NDArray[np.float32]
-    is_first: NDArray[np.bool_]
-    is_terminal: NDArray[np.bool_]
-    model: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 class TrajectoryReader:
@@ -142,7 +41,7 @@ class TrajectoryReader:
             self._file = h5py.File(self.path, "r")
             self.index = _read_index(self._file)
             self.model = sorted(self._file["model"])
-            rows = {name: len(self._file[name]) for name in _ROW_ARRAYS}
+            rows = {name: len(self._file[name]) for name in ROW_ARRAYS}
         except (OSError, KeyError, ValueError) as error:
             raise DataError(f"{self.path} is not a trajectory file of this project: {_first_line(error)}") from None
         _check(self.path, self.index, rows)
@@ -150,15 +49,11 @@ class TrajectoryReader:
     def episode(self, episode: int) -> Episode:
         """One episode."""
         rows = self.index.rows_of(episode)
-        return Episode(**{name: self._file[name][rows] for name in _ROW_ARRAYS}, model=self.model_of(episode))
+        return Episode(**{name: self._file[name][rows] for name in ROW_ARRAYS}, model=self.model_of(episode))
 
     def physics(self, rows: slice) -> NDArray[np.float64]:
         """float64 [rows, P]."""
         return np.asarray(self._file["physics"][rows])
-
-    def reward(self, rows: slice) -> NDArray[np.float32]:
-        """float32 [rows]."""
-        return np.asarray(self._file["reward"][rows])
 
     @property
     def state_size(self) -> int:
@@ -202,7 +97,7 @@ def write_trajectories(
             group.create_dataset(name, (0, *values.shape), np.float64, maxshape=(None, *values.shape), chunks=(1, *values.shape))
         for episode, about in episodes:
             start, stop = ends[-1] if ends else 0, (ends[-1] if ends else 0) + len(episode.reward)
-            for name in _ROW_ARRAYS:
+            for name in ROW_ARRAYS:
                 _append(file, name, getattr(episode, name), start)
             for name, values in original.items():
                 group[name].resize(len(facts) + 1, axis=0)
@@ -219,11 +114,10 @@ def write_trajectories(
 def save_trajectories(data: Trajectories, path: Path) -> None:
     """Write what is in memory, as `write_trajectories` does."""
     episodes = range(len(data.episode_ends))
-    names = [f.name for f in fields(Episode) if f.name != "model"]
     stream = (
         (
             Episode(
-                **{name: getattr(data, name)[data.rows_of(e)] for name in names},
+                **{name: getattr(data, name)[data.rows_of(e)] for name in ROW_ARRAYS},
                 model={name: values[e] for name, values in data.model.items()},
             ),
             EpisodeFacts(data.quality[e], int(data.seed[e]), bool(data.validation[e]), data.variant[e]),
@@ -241,7 +135,7 @@ def load_trajectories(folder: Path) -> Trajectories:
     """
     with TrajectoryReader(folder) as reader:
         index = {f.name: getattr(reader.index, f.name) for f in fields(EpisodeIndex)}
-        rows = {name: reader._file[name][:] for name in _ROW_ARRAYS}
+        rows = {name: reader._file[name][:] for name in ROW_ARRAYS}
         return Trajectories(**index, **rows, model={name: reader._file["model"][name][:] for name in reader.model})
 
 
@@ -268,7 +162,7 @@ def _read_index(file: Any) -> EpisodeIndex:
 
 def _check(path: Path, index: EpisodeIndex, lengths: dict[str, int]) -> None:
     rows, episodes, ends = lengths["reward"], len(index.episode_ends), index.episode_ends
-    for name in _ROW_ARRAYS:
+    for name in ROW_ARRAYS:
         if lengths[name] != rows:
             raise DataError(f"{path}: {name} has {lengths[name]} rows, reward has {rows}")
     for name in ("quality", "variant", "seed", "validation"):

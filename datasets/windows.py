@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.episodes import Trajectories
 from datasets.errors import DataError
-from datasets.trajectories import Trajectories
 
 
 def window_starts(data: Trajectories, length: int, validation: bool = False) -> NDArray[np.int64]:

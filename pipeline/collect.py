@@ -28,13 +28,18 @@ from pipeline.work import Work, code_digest, open_work, require_space
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from datasets.trajectories import Episode, EpisodeFacts, Meta
+    from datasets.episodes import Episode, EpisodeFacts, Meta
     from pipeline.sim.behaviour import Learning
     from pipeline.sim.plans import Plan
     from pipeline.sim.schedule import Entry, Schedule
 
 _SIM = "behaviour env plans recording schedule tasks variants looks/axis looks/draw looks/size"
-_CODE = ["pipeline/collect.py", "datasets/trajectories.py", *(f"pipeline/sim/{name}.py" for name in _SIM.split())]
+_CODE = [
+    "pipeline/collect.py",
+    "datasets/episodes.py",
+    "datasets/trajectories.py",
+    *(f"pipeline/sim/{name}.py" for name in _SIM.split()),
+]
 _VERSIONS = ("dm_control", "mujoco", "numpy", "stable_baselines3", "torch")
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.episodes import Trajectories
 from datasets.frames import FrameSet, load_frames_index, read_frame_rows
-from datasets.trajectories import Trajectories
 from pipeline.log import log
 from pipeline.params import Params, canonical
 from pipeline.weights import pretrained_on, resolve_weights

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from datasets.episodes import Trajectories
     from datasets.frames import Look
-    from datasets.trajectories import Trajectories
     from trainers.evaluate import Latents, Predictions
 
 CODE = ("pipeline/evaluate.py", "trainers/evaluate.py", *TRAIN_CODE)

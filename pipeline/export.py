@@ -19,7 +19,7 @@ from pipeline.params import load_params
 from pipeline.stage import run
 
 if TYPE_CHECKING:
-    from datasets.trajectories import Meta
+    from datasets.episodes import Meta
 
 DEFAULT_FPS = 10.0  # where the data does not say how long a step takes
 

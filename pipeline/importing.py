@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from datasets.episodes import EpisodeIndex
     from datasets.interchange.episodes import EpisodeSource
-    from datasets.trajectories import EpisodeIndex
 
 CODE = ("pipeline/importing.py", *(f"datasets/interchange/{n}.py" for n in (
     "convert", "episodes", "registry", "robomimic", "vd4rl_hdf5", "vd4rl_npz",
@@ -57,8 +57,9 @@ def import_trajectories(spec: Import, task: str, out: Path) -> None:
     Raises:
         DataError: the source is missing, damaged, or not of its format.
     """
+    from datasets.episodes import Meta
     from datasets.interchange.episodes import read_episodes, source_digest
-    from datasets.trajectories import Meta, write_trajectories
+    from datasets.trajectories import write_trajectories
 
     source = open_import(spec)
     meta: Meta = {"source_sha256": source_digest(source), "camera": source.camera, **source.meta}

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from datasets.episodes import EpisodeIndex
 from datasets.frames import DEFAULT, Frames, FrameSet, read_frame_shard
-from datasets.trajectories import EpisodeIndex
 
 CELL = 128  # pixels, at least
 _GAP, _LABEL, _MARGIN = 4, 14, 92

@@ -28,7 +28,7 @@ from pipeline.work import Work, code_digest, open_work
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from datasets.trajectories import EpisodeIndex
+    from datasets.episodes import EpisodeIndex
     from pipeline.sim.measure import LookStatistics
 
 STATISTICS = "look_statistics.parquet"

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from datasets.episodes import Trajectories
 from datasets.frames import Frames, FrameSet, FrameShard, Look, save_frames_index, write_frame_shard
 from datasets.manifest import write_manifest
-from datasets.trajectories import FILE, Trajectories, save_trajectories
+from datasets.trajectories import FILE, save_trajectories
 
 ROOT = Path(__file__).resolve().parent.parent
 TASK = "cartpole_swingup"

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.embeddings import Embeddings
+from datasets.episodes import Trajectories
 from datasets.errors import DataError
-from datasets.trajectories import Trajectories
 from trainers.worldmodel import Batch
 
 

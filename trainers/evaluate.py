@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.trajectories import Trajectories
+from datasets.episodes import Trajectories
 from trainers.data import Rows
 from trainers.worldmodel import State, WorldModel
 

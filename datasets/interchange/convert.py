@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.episodes import Episode
 from datasets.errors import DataError
-from datasets.trajectories import Episode
 
 _DAMAGE = (
     OSError, EOFError, LookupError, ValueError, RuntimeError, TypeError, AttributeError, zlib.error, zipfile.BadZipFile,

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.episodes import Episode, EpisodeFacts, Meta
 from datasets.errors import DataError
 from datasets.manifest import digest_of, sha256_file
-from datasets.trajectories import Episode, EpisodeFacts, Meta
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.episodes import Episode, EpisodeFacts, EpisodeIndex
 from datasets.errors import DataError
 from datasets.frames import FrameSet, read_frame_shard
-from datasets.trajectories import Episode, EpisodeFacts, EpisodeIndex, TrajectoryReader
+from datasets.trajectories import TrajectoryReader
 
 
 @dataclass(frozen=True)

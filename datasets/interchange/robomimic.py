@@ -15,10 +15,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.episodes import EpisodeFacts, Meta
 from datasets.errors import DataError
 from datasets.interchange.convert import arrive_together, reading, square_frames
 from datasets.interchange.episodes import ImportedEpisode, Selection, held_out
-from datasets.trajectories import EpisodeFacts, Meta
 
 EXPECTED = "a robomimic HDF5 file with groups data/demo_N, each with actions, rewards, dones and obs"
 

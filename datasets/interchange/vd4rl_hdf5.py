@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from datasets.episodes import EpisodeFacts, Meta
 from datasets.errors import DataError
 from datasets.interchange.convert import arrive_together, reading, square_frames
 from datasets.interchange.episodes import ImportedEpisode, Selection, held_out
-from datasets.trajectories import EpisodeFacts, Meta
 
 EXPECTED = "a V-D4RL HDF5 file with datasets observation, action, reward, discount, step_type"
 _COLUMNS = ("observation", "action", "reward", "discount", "step_type")

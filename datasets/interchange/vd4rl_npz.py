@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from datasets.episodes import EpisodeFacts, Meta
 from datasets.errors import DataError
 from datasets.interchange.convert import arrive_together, reading, square_frames
 from datasets.interchange.episodes import ImportedEpisode, Selection, held_out
-from datasets.trajectories import EpisodeFacts, Meta
 
 EXPECTED = "a V-D4RL npz episode with arrays image, action, reward, discount"
 _REQUIRED = ("image", "action", "reward", "discount")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.episodes import Episode
 from datasets.frames import DEFAULT, Frames, Look, Quality, load_frames_index, read_frame_shard
-from datasets.trajectories import Episode
 from pipeline.sim.env import TaskEnv, View
 from pipeline.sim.replay import check_states, open_reader, open_replayer
 
@@ -96,7 +96,8 @@ def _simulate(env: TaskEnv, seed: int, stored: Episode) -> tuple[Episode, Iterat
         pictures.append(observation.get("image"))
     physics, states, rewards, discounts, ends = (np.array(column) for column in zip(*columns, strict=True))
     again = Episode(
-        physics, states, stored.action, rewards.astype(np.float32), discounts.astype(np.float32), stored.is_first, ends
+        physics=physics, observation=states, action=stored.action, reward=rewards.astype(np.float32),
+        discount=discounts.astype(np.float32), is_first=stored.is_first, is_terminal=ends,
     )  # fmt: skip
     return again, (picture for picture in pictures if picture is not None)
 

@@ -3,14 +3,13 @@
 import io
 import os
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.trajectories import Episode
+from datasets.episodes import ROW_ARRAYS, Episode
 from pipeline.sim.env import TaskEnv
 
 Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # state float32 [O] -> action float32 [A]
@@ -30,8 +29,9 @@ def record_episode(env: TaskEnv, seed: int, act: Act) -> Episode:
         observation, reward, terminated, truncated, info = env.step(action)
         rows.append((env.physics_state(), observation["state"], action, reward, info["discount"], False, terminated))
         ended = terminated or truncated
-    physics, states, actions, rewards, discounts, firsts, terminals = (np.array(column) for column in zip(*rows, strict=True))
-    return Episode(physics, states, actions, rewards.astype(np.float32), discounts.astype(np.float32), firsts, terminals, model)
+    columns = dict(zip(ROW_ARRAYS, (np.array(column) for column in zip(*rows, strict=True)), strict=True))
+    columns |= {name: columns[name].astype(np.float32) for name in ("reward", "discount")}
+    return Episode(**columns, model=model)
 
 
 def replayed(actions: NDArray[np.float32]) -> Act:
@@ -85,7 +85,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def write_episode(path: Path, episode: Episode) -> None:
     """Keep one episode in a file of its own."""
-    arrays = {f.name: getattr(episode, f.name) for f in fields(episode) if f.name != "model"}
+    arrays: dict[str, NDArray[Any]] = {name: getattr(episode, name) for name in ROW_ARRAYS}
     write_arrays(path, arrays | {_MODEL + name: values for name, values in episode.model.items()})
 
 

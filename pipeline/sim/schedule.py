@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datasets.episodes import EpisodeFacts
 from datasets.errors import UserError
 from datasets.frames import Look
-from datasets.trajectories import EpisodeFacts
 from pipeline.params import QUALITIES, Params, Quality
 from pipeline.sim.behaviour import Learning
 from pipeline.sim.names import SIZE

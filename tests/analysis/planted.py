@@ -10,9 +10,10 @@ import polars as pl
 from PIL import Image
 
 from analysis.tables import LEARNING, LOOKS, ONLINE, REWARD_ERROR
+from datasets.episodes import Trajectories
 from datasets.frames import Frames, FrameSet, Look, save_frames_index
 from datasets.manifest import write_manifest
-from datasets.trajectories import FILE, Trajectories, save_trajectories
+from datasets.trajectories import FILE, save_trajectories
 from tests.synthetic import TASK
 
 QUALITIES = ("random", "medium", "replay", "replay", "expert")

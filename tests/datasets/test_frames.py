@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datasets.episodes import Trajectories
 from datasets.errors import DataError
 from datasets.frames import (
     LOOKS,
@@ -21,7 +22,6 @@ from datasets.frames import (
     write_frame_shard,
 )
 from datasets.manifest import sha256_file, verify, write_manifest
-from datasets.trajectories import Trajectories
 from tests.datasets.damage import flip_byte, truncate
 from tests.synthetic import TASK, make_trajectories, write_frames
 

@@ -8,16 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
+from datasets.episodes import EpisodeFacts, Trajectories
 from datasets.errors import DataError
 from datasets.manifest import sha256_file, write_manifest
-from datasets.trajectories import (
-    FILE,
-    EpisodeFacts,
-    Trajectories,
-    TrajectoryReader,
-    load_trajectories,
-    save_trajectories,
-)
+from datasets.trajectories import FILE, TrajectoryReader, load_trajectories, save_trajectories
 from datasets.trajectories import write_trajectories as write_file
 from tests.datasets.damage import flip_byte, truncate
 from tests.synthetic import TASK, make_trajectories, write_trajectories

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from datasets.episodes import Trajectories
 from datasets.errors import DataError
-from datasets.trajectories import Trajectories
 from datasets.windows import WindowSampler, window_starts
 from tests.synthetic import make_trajectories
 

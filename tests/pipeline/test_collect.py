@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datasets.episodes import Trajectories
 from datasets.manifest import digest
-from datasets.trajectories import Trajectories, load_trajectories
+from datasets.trajectories import load_trajectories
 from pipeline.sim.env import TaskEnv
 from pipeline.sim.recording import NOISES
 from pipeline.sim.schedule import _spread

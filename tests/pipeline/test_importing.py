@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 import zarr
 
+from datasets.episodes import EpisodeIndex
 from datasets.errors import DataError
 from datasets.frames import read_frame_shard
 from datasets.manifest import write_manifest
-from datasets.trajectories import FILE, EpisodeIndex, TrajectoryReader, load_trajectories
+from datasets.trajectories import FILE, TrajectoryReader, load_trajectories
 from pipeline import collect, encode, evaluate, finetune, pretrain, render, replay, report, train
 from pipeline.importing import import_digest, import_frames, import_trajectories
 from pipeline.log import track

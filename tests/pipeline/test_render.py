@@ -16,9 +16,10 @@ import pytest
 from dm_control import suite
 from PIL import Image
 
+from datasets.episodes import EpisodeFacts
 from datasets.frames import Look, load_frames_index, read_frame_shard
 from datasets.manifest import digest, verify, write_manifest
-from datasets.trajectories import FILE, EpisodeFacts, TrajectoryReader, load_trajectories, write_trajectories
+from datasets.trajectories import FILE, TrajectoryReader, load_trajectories, write_trajectories
 from pipeline.sim.env import TaskEnv, View
 from pipeline.sim.measure import ssim
 from pipeline.sim.names import TASKS

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from datasets.embeddings import Embeddings
-from datasets.trajectories import Trajectories
+from datasets.episodes import Trajectories
 from tests.synthetic import make_trajectories
 from trainers.data import Rows, load_rows
 from trainers.evaluate import Predictions, filter_episodes, predict_rewards, sample_latents
