@@ -26,7 +26,7 @@ def measure() -> list[Row]:
         out = Path(folder)
 
         def plans(count: int, name: str) -> list[Plan]:
-            return [Plan(TASK, REPEAT, EPISODE_STEPS, "random", 0, i, out, out / f"{name}-{i}.npz") for i in range(count)]
+            return [Plan(TASK, REPEAT, EPISODE_STEPS, "uniform", 0, i, out, out / f"{name}-{i}.npz") for i in range(count)]
 
         list(map_shards(play, plans(4 * cores, "warm"), pool))
         list(bare_pool.map(bare_steps_per_second, [1000] * cores))

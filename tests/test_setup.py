@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from tests.synthetic import ROOT
 
-PRESETS = ["cpu_study", "embedded", "paper"]
+PRESETS = ["cpu_study", "embedded", "looks", "paper"]
 
 
 @pytest.fixture
