@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.errors import UserError
+from pipeline.collect import known_task
 from pipeline.log import log, track
 from pipeline.params import load_params
 from pipeline.stage import run
@@ -37,9 +38,7 @@ def main(task: str, format: Format, out: Path, variant: str = "default", params:
     from datasets.manifest import verify
     from datasets.trajectories import TrajectoryReader
 
-    p = load_params(params)
-    if task not in p.tasks:
-        raise UserError(f"--task {task}: not among the tasks of the params file: {', '.join(p.tasks)}")
+    known_task(task, load_params(params))
     if out.exists():
         raise UserError(f"{out} exists: name a new folder, or remove it first")
     name = check_dataset_id(out.resolve().name) if format is Format.minari else out.name
