@@ -50,12 +50,12 @@ def main(task: str, encoders: str, against: str = "random_vit", data: Path = Pat
 def probe(embedding: NDArray[Any], data: Trajectories) -> Probe:
     """Read the observation out of `embedding` [T, D], row for row the trajectories."""
     episode = np.repeat(np.arange(len(data.episode_ends)), np.diff(np.concatenate([[0], data.episode_ends])))
-    held_out = data.validation[episode]
+    training, held_out = (np.isin(episode, data.episodes(validation)) for validation in (False, True))  # without resized bodies
     chosen = np.isin(episode, data.episodes(validation=False)[::4])  # to choose the penalty on
-    x, y = _standard(embedding.astype(np.float64), ~held_out), _standard(data.observation.astype(np.float64), ~held_out)
-    fit = ~held_out & ~chosen
+    x, y = _standard(embedding.astype(np.float64), training), _standard(data.observation.astype(np.float64), training)
+    fit = training & ~chosen
     errors = [((x[chosen] @ ridge(x[fit], y[fit], penalty) - y[chosen]) ** 2).mean() for penalty in _PENALTIES]
-    weights = ridge(x[~held_out], y[~held_out], float(_PENALTIES[int(np.argmin(errors))]))
+    weights = ridge(x[training], y[training], float(_PENALTIES[int(np.argmin(errors))]))
     squared = (x[held_out] @ weights - y[held_out]) ** 2
     of_episodes = np.stack([squared[episode[held_out] == e].mean(0) for e in data.episodes(validation=True)])
     return Probe(of_episodes, 1 - squared.mean(0) / y[held_out].var(0))

@@ -1,5 +1,7 @@
 """The probe finds what is linearly there, nothing where nothing is, and its interval tells the two apart."""
 
+import dataclasses
+
 import numpy as np
 
 from benchmarks.probe import difference, probe
@@ -29,3 +31,19 @@ def test_two_equally_blind_representations_do_not_differ():
 def test_a_constant_dimension_is_no_harm():
     held = np.concatenate([DATA.observation, np.ones((len(DATA.reward), 1))], axis=1)
     assert probe(held, DATA).r2.min() > 0.99
+
+
+def test_episodes_of_resized_bodies_which_the_default_look_lacks_are_left_out():
+    more = make_trajectories(episodes=26, length=41, validation=10)
+    resized = dataclasses.replace(more, variant=["default"] * 24 + ["size-1.00-0"] * 2)
+    first = slice(0, 24 * 41)
+    whole = dataclasses.replace(
+        more, episode_ends=more.episode_ends[:24], validation=more.validation[:24], variant=[],
+        observation=more.observation[first], reward=more.reward[first],
+    )  # fmt: skip
+    held = more.observation.astype(np.float16)
+    held[24 * 41 :] = np.nan  # rows without frames
+    found, expected = probe(held, resized), probe(held[first], whole)
+    assert np.array_equal(found.error, expected.error)
+    assert np.array_equal(found.r2, expected.r2)
+    assert found.r2.min() > 0.99
