@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from datasets.errors import UserError
-from pipeline.encoders.registry import canonical, selectable_names
+from pipeline.encoders.registry import TIMM, TRANSFORMERS, canonical, selectable_names
 from pipeline.sections.base import Section, Seed, known
 from pipeline.sections.data import QUALITIES, Collect, Compute, Import, Quality, Render
 from pipeline.sections.learning import Custom, Encode, Evaluate, Finetune, Pretrain, Report, Train
@@ -71,7 +71,7 @@ class Params(Section):
         for name, custom in self.custom.items():
             if not re.fullmatch(r"[a-z0-9_]+", name):
                 raise ValueError(f"custom.{name}: a name may hold a-z, 0-9 and _ only")
-            if not custom.base.startswith("timm/") and ":" not in custom.base:  # else a timm model, or a class of the user's
+            if not custom.base.startswith((TIMM, TRANSFORMERS)) and ":" not in custom.base:  # else another library's, or a class
                 known("custom." + name + ".base", custom.base, selectable_names(), "encoder")
         names = [*selectable_names(), *self.custom]
         known("encoder", self.encoder, names, "encoder")

@@ -46,6 +46,8 @@ def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
     elif published:
         found = find_weights(published, None)
         key |= {"file": str(found), "sha256": sha256_file(found)}
+    if encoder in p.custom and not published:
+        key |= _custom(encoder, base, given)
     elif name in (*MADE, *LEARNED):
         key |= _key(p, name, sources)
     with open_work("pretrain", Path("data/weights") / task / encoder, key) as work:
@@ -54,6 +56,7 @@ def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
         source: dict[str, Any] = {"encoder": name, "origin": "none", "file": None, "sha256": None}
         if "file" in key:
             source |= {"origin": "local file" if given else "hub", "file": key["file"], "sha256": key["sha256"]}
+            source |= {"configuration": key["configuration"]} if "configuration" in key else {}
             source["published"] = is_published(published, key["sha256"]) if published else None
         elif name in MADE:
             _random(p, name, work)
@@ -65,6 +68,17 @@ def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
                 label = "in_domain" if sources == [task] else "other_tasks"
                 source |= {"pretrained_on": label, "pretrained_tasks": sources}
         write_json(work.result / SOURCE, source)
+
+
+def _custom(encoder: str, base: str, given: str | None) -> dict[str, Any]:
+    """What decides the embeddings of a `custom:` entry whose base is not registered: its weights, and files beside them."""
+    from pipeline.encoders.custom import custom_files
+
+    files = custom_files(encoder, base, Path(given) if given else None)
+    if not files:
+        return {}
+    key: dict[str, Any] = {"file": str(files[0]), "sha256": sha256_file(files[0])}
+    return key | ({"configuration": {file.name: sha256_file(file) for file in files[1:]}} if files[1:] else {})
 
 
 def _key(p: Params, name: str, sources: list[str]) -> dict[str, Any]:

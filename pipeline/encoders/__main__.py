@@ -55,7 +55,7 @@ def table(with_weights: bool) -> str:
     lines.append(["---"] * len(lines[0]))
     for info in list_encoders():
         entry = entry_of(info.name)
-        here = "made here" if entry is None else "in the hub's cache" if with_weights and cached(entry) else "not here"
+        here = "made here" if entry is None else "in the hub's cache" if with_weights and cached(entry.source) else "not here"
         lines.append([*row(info), *([here] if with_weights else [])])
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 

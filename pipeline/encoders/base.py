@@ -74,10 +74,13 @@ class PublishedEncoder(Encoder):
 
     @torch.no_grad()
     def embed(self, frames: Frames) -> Tensor:
-        vector, _ = self._network(prepare(frames, self._how, self.device))
+        vector, _ = self._network(self._pixels(frames))
         return vector.float()
 
     @torch.no_grad()
     def tokens(self, frames: Frames) -> Tensor:
-        _, tokens = self._network(prepare(frames, self._how, self.device))
+        _, tokens = self._network(self._pixels(frames))
         return super().tokens(frames) if tokens is None else tokens.float().contiguous()
+
+    def _pixels(self, frames: Frames) -> Tensor:
+        return prepare(frames, self._how, self.device)

@@ -1,6 +1,7 @@
 """The names a study can select and what is known of each; importing it loads no torch."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from datasets.errors import UserError
 from pipeline.encoders.costs import COSTS
@@ -23,6 +24,8 @@ from pipeline.encoders.families import (
 
 _FAMILIES = (clip, siglip, dino, mae, resnet, taskonomy, theia, radio, jepa, voltron, r2d2, supervised)
 _ENTRIES: dict[str, Entry] = {entry.info.name: entry for family in _FAMILIES for entry in family.ENTRIES}
+TIMM, TRANSFORMERS = "timm/", "transformers/"  # how the base of a `custom:` entry begins that is not registered
+_CUSTOM = ("custom.py", "entry.py", "containers.py", "networks/network.py", "preprocess.py")
 _INFOS = (*made_here.INFOS, *(entry.info for entry in _ENTRIES.values()))
 
 
@@ -50,13 +53,19 @@ def entry_of(name: str) -> Entry | None:
 
 
 def code_of(name: str) -> tuple[str, ...]:
-    """Source files that decide a representation's embeddings, relative to the project's root."""
-    entry = entry_of(name)
-    files = (
-        (*entry.code, "entry.py", "containers.py", "networks/network.py", "preprocess.py")
-        if entry
-        else made_here.CODE.get(canonical(name), ())
-    )
+    """Source files that decide the embeddings of a representation, or of a custom base, relative to the project's root."""
+    files: tuple[str, ...]
+    if entry := entry_of(name):
+        files = (*entry.code, "entry.py", "containers.py", "networks/network.py", "preprocess.py")
+    elif name.startswith(TIMM):
+        files = (*_CUSTOM, "custom_timm.py", "networks/vit.py", "networks/resnet.py")
+    elif name.startswith(TRANSFORMERS):
+        files = (*_CUSTOM, "custom_transformers.py")
+    elif ":" in name:  # a class of the user's: its own module, where it lies in the project
+        own = Path(*name.partition(":")[0].split(".")).with_suffix(".py")
+        return ("pipeline/encoders/custom.py", *((str(own),) if own.is_file() else ()))
+    else:
+        files = made_here.CODE.get(canonical(name), ())
     return tuple(f"pipeline/encoders/{file}" for file in ("base.py", *files))
 
 

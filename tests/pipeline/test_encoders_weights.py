@@ -183,7 +183,7 @@ def test_offline_and_without_the_file_the_error_says_all_that_is_needed_at_once(
     entries = [entry for info in list_encoders() if (entry := entry_of(info.name))]
     assert len(lines) == len(entries)
     for line, entry in zip(lines, entries, strict=True):
-        assert wanted(entry) in line
+        assert wanted(entry.info, entry.source) in line
         assert entry.source.file in line and entry.info.licence in line and f"weights.{entry.info.name}" in line
 
 

@@ -4,6 +4,7 @@ Strides are turned into dilations, so every pixel has a descriptor. A convolutio
 the three last convolutions of even size make the map 14 pixels smaller than the image, on the lower right.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -41,7 +42,7 @@ class R2d2(Network):
 
     def maps(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Descriptors [N, 128, h, w] of unit length, reliability and repeatability [N, 1, h, w] in [0, 1]."""
-        x = pixels
+        x = pixels.contiguous(memory_format=torch.channels_last)  # a quarter faster on a CPU
         for op in self.ops:
             x = op(x)
         saliency = F.softplus(self.sal(x**2))
