@@ -8,7 +8,7 @@ group's attributes say what made it and which rows are filled. Any Zarr reader c
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import zarr
@@ -18,20 +18,22 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from datasets.errors import DataError
 from datasets.frames import DEFAULT
 from datasets.manifest import read_manifest, verify
+from datasets.mapped import MappedRows, can_map
 
 ARRAY = "embedding"
+V = TypeVar("V", NDArray[Any], MappedRows)
 
 
 @dataclass(frozen=True)
-class Embeddings:
+class Embeddings(Generic[V]):
     """One look's embeddings.
 
     Attributes:
-        values: [T, D] float16/float32, or [T, H, W, 3] uint8 for `scratch`.
+        values: [T, D] float16/float32, or [T, H, W, 3] uint8 for `scratch`; in memory, or mapped.
         attributes: encoder, weights_sha256, layer, pooling, preprocessing, dtype, frames_digest, rows, ...
     """
 
-    values: NDArray[Any]
+    values: V
     attributes: dict[str, Any]
 
     @property
@@ -91,16 +93,13 @@ def training_variants(folder: Path) -> list[str]:
     return sorted(found, key=lambda variant: (variant != DEFAULT, variant))
 
 
-def load_embeddings(folder: Path, variant: str) -> Embeddings:
+def load_embeddings(folder: Path, variant: str) -> Embeddings[NDArray[Any]]:
     """Read one look's embeddings into memory, every checksum verified.
 
     Raises:
         DataError: missing, truncated, altered, or of another encoder than the folder says.
     """
-    path = folder / f"{variant}.zarr"
-    verify(folder, only=f"{variant}.zarr/")
-    if not path.is_dir():
-        raise DataError(f"{path} is missing: look {variant!r} was not encoded; run `dvc repro`")
+    path = _verified(folder, variant)
     try:
         group = zarr.open_group(path, mode="r")
         values = np.asarray(group[ARRAY][:])  # type: ignore[index]
@@ -109,3 +108,45 @@ def load_embeddings(folder: Path, variant: str) -> Embeddings:
     except Exception as error:  # zarr raises many kinds for a damaged group
         raise DataError(f"{path} is damaged ({str(error).splitlines()[0]}); remove {folder} and run encode again") from None
     return Embeddings(values, attributes)
+
+
+def map_embeddings(folder: Path, variant: str) -> Embeddings[MappedRows]:
+    """One look's embeddings, mapped rather than read; the shards' checksums are verified first.
+
+    Raises:
+        DataError: as `load_embeddings`; or the look is stored compressed.
+    """
+    path = _verified(folder, variant)
+    return Embeddings(MappedRows(path / ARRAY), _attributes(path))
+
+
+def stored_bytes(folder: Path, variant: str) -> tuple[int, bool]:
+    """Bytes that one look's values take in memory, and whether they can be mapped instead.
+
+    Raises:
+        DataError: the look is missing or damaged.
+    """
+    file = folder / f"{variant}.zarr" / ARRAY / "zarr.json"
+    try:
+        meta = json.loads(file.read_text())
+        size = int(np.prod(meta["shape"])) * np.dtype(meta["data_type"]).itemsize
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is missing or damaged ({error}); remove {folder} and run encode again") from None
+    return size, can_map(file.parent)
+
+
+def _verified(folder: Path, variant: str) -> Path:
+    path = folder / f"{variant}.zarr"
+    verify(folder, only=f"{variant}.zarr/")
+    if not path.is_dir():
+        raise DataError(f"{path} is missing: look {variant!r} was not encoded; run `dvc repro`")
+    return path
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    try:
+        attributes = dict(json.loads((path / "zarr.json").read_text())["attributes"])
+        attributes["rows"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); remove {path.parent} and run encode again") from None
+    return attributes

@@ -1,5 +1,6 @@
 """Random windows of trajectories: uniform over starts, never across an episode's end, resumable."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,17 +26,53 @@ def window_starts(data: Trajectories, length: int, validation: bool = False) -> 
 
 
 class WindowSampler:
-    """Draws row indices [B, L] of random windows; its state is part of a checkpoint."""
+    """Draws the first rows of random windows; its state is part of a checkpoint.
 
-    def __init__(self, starts: NDArray[np.int64], batch: int, length: int, seed: int) -> None:
-        self._starts, self._batch = starts, batch
-        self._offsets = np.arange(length, dtype=np.int64)
+    Starts may come in groups (tasks, looks) with weights: a window's group is drawn by weight, its start uniformly within the
+    group. Without weights every start is as likely as any other. Under several processes all draw the same global batch, of which
+    each keeps every `world`-th window from `rank` on: disjoint, and together what one process would draw.
+    """
+
+    def __init__(
+        self,
+        starts: NDArray[np.int64] | Sequence[NDArray[np.int64]],
+        batch: int,
+        seed: int,
+        weights: Sequence[float] | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        """
+        Args:
+            starts: int64, rows that a window may start at; or one such array for each group, in one numbering.
+            batch: windows of the global batch.
+            seed: of the draws.
+            weights: of the groups, positive; they need not sum to one.
+            rank, world: which of how many processes this is.
+
+        Raises:
+            ValueError: weights that do not fit the groups, or a batch that `world` does not divide.
+        """
+        groups = [starts] if isinstance(starts, np.ndarray) else list(starts)
+        if weights is not None and (len(weights) != len(groups) or min(weights) <= 0):
+            raise ValueError(f"{len(groups)} groups of windows need as many positive weights, got {list(weights)}")
+        if batch % world:
+            raise ValueError(f"a batch of {batch} windows cannot be shared by {world} processes")
+        self._starts = np.concatenate(groups)
+        self._batch, self._rank, self._world = batch, rank, world
         self._rng = np.random.Generator(np.random.PCG64(seed))
+        self._sizes = np.array([len(group) for group in groups])
+        self._first = np.cumsum(self._sizes) - self._sizes  # of each group, in `_starts`
+        self._shares = None if weights is None else np.cumsum(np.asarray(weights, np.float64)) / np.sum(weights)
 
     def next(self) -> NDArray[np.int64]:
-        """int64 [B, L], the rows of the next batch of windows."""
-        chosen = self._starts[self._rng.integers(len(self._starts), size=self._batch)]
-        return chosen[:, None] + self._offsets
+        """int64 [batch / world], the first rows of the next batch of windows."""
+        if self._shares is None:
+            chosen = self._rng.integers(len(self._starts), size=self._batch)
+        else:
+            group = np.searchsorted(self._shares, self._rng.random(self._batch), side="right").clip(max=len(self._sizes) - 1)
+            chosen = self._first[group] + self._rng.integers(self._sizes[group])
+        return self._starts[chosen[self._rank :: self._world]]
 
     def state_dict(self) -> dict[str, Any]:
         """JSON-able state of the generator."""

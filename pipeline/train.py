@@ -7,9 +7,9 @@ Reads the training episodes under the default look and under `render.train_looks
 in a copy of params.yaml set `train.updates: 20`, then add `--params COPY`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datasets.manifest import digest
 from pipeline.log import log, track
@@ -20,10 +20,13 @@ from pipeline.work import code_digest, open_work
 if TYPE_CHECKING:
     import polars as pl
 
+    from datasets.episodes import Trajectories
+    from trainers.feed import Feed
     from trainers.offline import Point
 
 CODE = (
-    "pipeline/train.py", *(f"trainers/{n}.py" for n in ("algorithms", "checkpoint", "data", "offline")), "datasets/windows.py",
+    "pipeline/train.py", *(f"trainers/{n}.py" for n in ("algorithms", "checkpoint", "data", "feed", "offline")),
+    "datasets/windows.py", "datasets/mapped.py",
     *(f"trainers/worldmodel/{n}.py" for n in ("config", "layers", "losses", "model", "observation", "rssm", "types", "vision")),
 )  # fmt: skip
 Identity = dict[str, str | int]
@@ -41,6 +44,7 @@ class Job:
     seed: int
     checkpoint: Path
     out: Path
+    beside: int = 1  # how many train at once, each with rows of its own
 
 
 def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
@@ -57,6 +61,7 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
         names = {seed: f"seed-{seed}" for seed in p.train.seeds}
         jobs = [Job(p, encoder, task, algorithm, s, work.folder / f"{name}.pt", work.result / name) for s, name in names.items()]
         todo = [job for job in jobs if not (job.out / MODEL).exists()]
+        todo = [replace(job, beside=len(todo) if p.compute.device == "cpu" else 1) for job in todo]
         if len(todo) <= 1 or p.compute.device != "cpu":
             for job in todo:
                 train_seed(job)
@@ -72,39 +77,68 @@ def train_seed(job: Job) -> None:
     """Train one model; `model.pt` is written last, so that it marks a finished seed."""
     import torch
 
-    from datasets.embeddings import load_embeddings, training_variants
     from datasets.trajectories import load_trajectories
-    from datasets.windows import WindowSampler, window_starts
     from trainers.algorithms import Sizes, algorithm
     from trainers.checkpoint import save_world_model
-    from trainers.data import load_rows, stack_looks, statistics_rows
+    from trainers.data import statistics_rows
     from trainers.offline import OfflineTrainer, Settings
     from trainers.worldmodel import LossScales
 
     train, compute = job.params.train, job.params.compute
     torch.set_num_threads(compute.threads)
     data = load_trajectories(Path("data/trajectories") / job.task)
-    folder, episodes = Path("data/embeddings") / job.task / job.encoder, data.episodes(validation=False)
-    seen = [load_embeddings(folder, variant) for variant in training_variants(folder)]
-    looks = [load_rows(data, embeddings, episodes, compute.device) for embeddings in seen]
-    rows, starts = stack_looks(looks, window_starts(data, train.length))
+    folder = Path("data/embeddings") / job.task / job.encoder
+    feed, attributes = _open_feed(data, folder, job)
     kind = algorithm(job.algorithm)
     sizes = Sizes(train.rssm.model_dump(), LossScales(**train.loss.model_dump()))
     torch.manual_seed(job.seed)
-    config = kind.configure(tuple(rows.observation.shape[1:]), rows.observation.dtype, rows.action.shape[1], sizes)
+    sample = feed.observations(statistics_rows(data))
+    config = kind.configure(tuple(sample.shape[1:]), sample.dtype, data.action.shape[1], sizes)
     with torch.device(compute.device):
         model = kind.build(config)
-    model.standardise(rows.observation[torch.from_numpy(statistics_rows(data))])
-    sampler = WindowSampler(starts, train.batch, train.length, job.seed)
+    model.standardise(sample)
     settings = Settings(train.updates, train.learning_rate, train.clip, train.checkpoint_every)
-    trainer = OfflineTrainer(model, rows, sampler, settings, job.checkpoint)
+    trainer = OfflineTrainer(model, feed, settings, job.checkpoint)
     name = f"train {job.encoder} seed {job.seed}"
     trainer.run(lambda todo: track(todo, train.updates, "update", name, initial=todo.start - 1))
     identity: Identity = {"encoder": canonical(job.encoder), "task": job.task, "algorithm": job.algorithm, "seed": job.seed}
     job.out.mkdir(parents=True, exist_ok=True)
     _learning_table(trainer.points, identity).write_parquet(job.out / LEARNING)
-    save_world_model(job.out / MODEL, model, {**identity, "updates": train.updates, "embedding": seen[0].attributes})
+    save_world_model(job.out / MODEL, model, {**identity, "updates": train.updates, "embedding": attributes})
     log(f"{name}: " + ", ".join(f"{p.metric} {p.value:.3g}" for p in trainer.points if p.update == trainer.points[-1].update))
+
+
+def _open_feed(data: "Trajectories", folder: Path, job: Job) -> "tuple[Feed, dict[str, Any]]":
+    """Windows of every look that is trained on, from wherever they fit; and the first look's attributes."""
+    import numpy as np
+
+    from datasets.embeddings import load_embeddings, map_embeddings, stored_bytes, training_variants
+    from datasets.windows import WindowSampler, window_starts
+    from trainers.data import check_rows, load_rows, stack_looks
+    from trainers.feed import HeldFeed, MappedFeed, place
+
+    train, device = job.params.train, job.params.compute.device
+    variants, episodes = training_variants(folder), data.episodes(validation=False)
+    starts = window_starts(data, train.length)
+    sizes = [stored_bytes(folder, variant) for variant in variants]
+    where, why = place(job.beside * sum(size for size, _ in sizes), all(mappable for _, mappable in sizes), device)
+    log(f"windows of {folder}: {why}")
+    if where == "map":
+        mapped = [map_embeddings(folder, variant) for variant in variants]
+        for look in mapped:
+            check_rows(data, look, episodes)
+        every = np.concatenate([starts + number * len(data.reward) for number in range(len(mapped))])
+        sampler = WindowSampler(every, train.batch, job.seed)
+        return MappedFeed(data, [look.values for look in mapped], sampler, train.batch, train.length, device), mapped[
+            0
+        ].attributes
+    looks, attributes = [], []
+    for variant in variants:
+        embeddings = load_embeddings(folder, variant)
+        looks.append(load_rows(data, embeddings, episodes, device if where == "gpu" else "cpu"))
+        attributes.append(embeddings.attributes)
+    rows, every = stack_looks(looks, starts)
+    return HeldFeed(rows, WindowSampler(every, train.batch, job.seed), train.length, device), attributes[0]
 
 
 def _learning_table(points: "list[Point]", identity: Identity) -> "pl.DataFrame":

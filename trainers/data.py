@@ -1,7 +1,7 @@
-"""One look of a task as tensors in memory: what the trainer draws windows from and what evaluation runs through."""
+"""Looks of a task as rows: what the trainer draws windows from and what evaluation runs through."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,10 @@ from torch import Tensor
 from datasets.embeddings import Embeddings
 from datasets.episodes import Trajectories
 from datasets.errors import DataError
+from datasets.mapped import MappedRows
 from trainers.worldmodel import Batch
+
+_CHECKED = 65_536  # rows looked at together
 
 
 class Rows(NamedTuple):
@@ -23,9 +26,14 @@ class Rows(NamedTuple):
     is_first: Tensor
     is_terminal: Tensor
 
-    def windows(self, rows: Tensor) -> Batch:
-        """Batch of the rows at int64 [B, L]."""
-        return Batch(*(values[rows] for values in self))
+    def windows(self, starts: Tensor, length: int) -> Batch:
+        """Batch [B, L, ...] of the rows from int64 `starts` [B] on: one copy of each window, as it lies."""
+        return Batch(*(torch.index_select(every_window(values, length), 0, starts) for values in self))
+
+
+def every_window(values: Tensor, length: int) -> Tensor:
+    """A view [T - L + 1, L, ...] of contiguous rows [T, ...]: the window from each row on, nothing copied."""
+    return values.as_strided((len(values) - length + 1, length, *values.shape[1:]), (values.stride(0), *values.stride()))
 
 
 def statistics_rows(data: Trajectories, most: int = 4096) -> NDArray[np.int64]:
@@ -34,7 +42,7 @@ def statistics_rows(data: Trajectories, most: int = 4096) -> NDArray[np.int64]:
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
 
 
-def load_rows(data: Trajectories, embeddings: Embeddings, episodes: list[int], device: str = "cpu") -> Rows:
+def load_rows(data: Trajectories, embeddings: Embeddings[NDArray[Any]], episodes: list[int], device: str = "cpu") -> Rows:
     """Put rewards, actions and one look's embeddings side by side.
 
     Args:
@@ -46,20 +54,34 @@ def load_rows(data: Trajectories, embeddings: Embeddings, episodes: list[int], d
     Raises:
         DataError: the embeddings are of another trajectory file, lack one of these episodes, or are not finite.
     """
+    check_rows(data, embeddings, episodes)
+    arrays = (embeddings.values, data.action, data.reward, data.is_first, data.is_terminal)
+    return Rows(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))
+
+
+def check_rows(data: Trajectories, embeddings: Embeddings[NDArray[Any]] | Embeddings[MappedRows], episodes: list[int]) -> None:
+    """That the embeddings are of these trajectories, that the rows of `episodes` are there, and that they are finite.
+
+    Raises:
+        DataError: they are not.
+    """
     values, name = embeddings.values, embeddings.attributes.get("variant", "embeddings")
-    if len(values) != len(data.reward):
-        raise DataError(f"look {name}: {len(values)} rows encoded, the trajectories have {len(data.reward)}; run encode again")
+    if values.shape[0] != len(data.reward):
+        raise DataError(
+            f"look {name}: {values.shape[0]} rows encoded, the trajectories have {len(data.reward)}; run encode again"
+        )
     wanted = np.concatenate([np.arange(s.start, s.stop) for s in map(data.rows_of, episodes)])
     missing = np.setdiff1d(wanted, embeddings.rows)
     if len(missing):
         raise DataError(f"look {name}: row {missing[0]} of {data.task} has no embedding; run encode again")
-    if values.dtype != np.uint8:
-        finite = np.isfinite(values[wanted]).all(axis=tuple(range(1, values.ndim)))
+    if values.dtype == np.uint8:
+        return
+    for part in np.array_split(wanted, -(-len(wanted) // _CHECKED)):
+        read = values.rows(part) if isinstance(values, MappedRows) else values[part]
+        finite = np.isfinite(read).all(axis=tuple(range(1, read.ndim)))
         if not finite.all():
-            row = wanted[~finite][0]
+            row = part[~finite][0]
             raise DataError(f"look {name}: the embedding of row {row} is not finite; check the encoder and run encode again")
-    arrays = (values, data.action, data.reward, data.is_first, data.is_terminal)
-    return Rows(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))
 
 
 def stack_looks(looks: Sequence[Rows], starts: NDArray[np.int64]) -> tuple[Rows, NDArray[np.int64]]:

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from datasets.errors import UserError
-from datasets.windows import WindowSampler
 from trainers.checkpoint import load_torch, save_torch
-from trainers.data import Rows
+from trainers.feed import Feed
 from trainers.worldmodel import WorldModel
 
 FINAL_RATE = 0.1  # of the learning rate, at the last update
@@ -59,22 +58,21 @@ class Point:
 class OfflineTrainer:
     """Trains a model on windows; everything that the next update depends on is in its checkpoint."""
 
-    def __init__(self, model: WorldModel, rows: Rows, sampler: WindowSampler, settings: Settings, checkpoint: Path) -> None:
+    def __init__(self, model: WorldModel, feed: Feed, settings: Settings, checkpoint: Path) -> None:
         """
         Args:
-            model: freshly built, on the device of `rows`.
-            rows: of the training look.
-            sampler: draws windows of training episodes.
+            model: freshly built, on the feed's device.
+            feed: of windows of training episodes.
             settings: of the loop.
             checkpoint: file to resume from if it is there, and to write to.
 
         Raises:
             DataError: the checkpoint is damaged.
         """
-        self.model, self._rows, self._sampler, self._settings, self._path = model, rows, sampler, settings, checkpoint
+        self.model, self._feed, self._settings, self._path = model, feed, settings, checkpoint
         self._parameters = list(model.parameters())
         self._optimiser = torch.optim.Adam(self._parameters, lr=settings.learning_rate, fused=True)
-        self._device = rows.reward.device
+        self._device = feed.device
         self._names: list[str] = []
         self._pending: list[Tensor] = []  # metrics of the updates since the last logged point
         self.update = 0
@@ -100,10 +98,10 @@ class OfflineTrainer:
         self._check_finite()
 
     def _step(self, update: int) -> None:
-        rows = torch.from_numpy(self._sampler.next()).to(self._device)
+        batch = self._feed.next()
         for group in self._optimiser.param_groups:
             group["lr"] = self._settings.rate(update)
-        loss, _, metrics = self.model.loss(self._rows.windows(rows))
+        loss, _, metrics = self.model.loss(batch)
         self._optimiser.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
@@ -138,7 +136,7 @@ class OfflineTrainer:
         cuda = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None
         content = {
             "update": self.update, "weights": self.model.state_dict(), "optimiser": self._optimiser.state_dict(),
-            "rng": torch.get_rng_state(), "cuda_rng": cuda, "sampler": json.dumps(self._sampler.state_dict()),
+            "rng": torch.get_rng_state(), "cuda_rng": cuda, "sampler": json.dumps(self._feed.state_dict()),
             "names": self._names, "pending": self._pending, "points": [[p.update, p.metric, p.value] for p in self.points],
         }  # fmt: skip
         save_torch(self._path, content)
@@ -147,7 +145,7 @@ class OfflineTrainer:
         content: dict[str, Any] = load_torch(self._path, "training checkpoint")
         self.model.load_state_dict(content["weights"])
         self._optimiser.load_state_dict(content["optimiser"])
-        self._sampler.load_state_dict(json.loads(content["sampler"]))
+        self._feed.load_state_dict(json.loads(content["sampler"]))
         torch.set_rng_state(content["rng"])
         if content["cuda_rng"] is not None:
             torch.cuda.set_rng_state(content["cuda_rng"], self._device)

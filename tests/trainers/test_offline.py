@@ -16,6 +16,7 @@ from tests.synthetic import make_trajectories
 from trainers.algorithms import algorithm
 from trainers.checkpoint import load_torch, load_world_model, save_torch, save_world_model
 from trainers.data import Rows, load_rows, statistics_rows
+from trainers.feed import HeldFeed
 from trainers.offline import LOG_EVERY, OfflineTrainer, Settings
 from trainers.worldmodel import ModelConfig, WorldModel
 
@@ -34,8 +35,8 @@ def _rows(values: np.ndarray = DATA.observation) -> Rows:
 
 def _trainer(checkpoint: Path, rows: Rows | None = None, updates: int = 50, every: int = 15, lr: float = 1e-3) -> OfflineTrainer:
     torch.manual_seed(0)
-    sampler = WindowSampler(window_starts(DATA, 6), 4, 6, seed=0)
-    return OfflineTrainer(WorldModel(CONFIG), rows or _rows(), sampler, Settings(updates, lr, 100.0, every), checkpoint)
+    feed = HeldFeed(rows or _rows(), WindowSampler(window_starts(DATA, 6), 4, seed=0), 6)
+    return OfflineTrainer(WorldModel(CONFIG), feed, Settings(updates, lr, 100.0, every), checkpoint)
 
 
 class _KilledError(Exception):

@@ -74,7 +74,7 @@ class Replay:
         self._rng.bit_generator.state = json.loads(state)
 
     def _windows(self, rows: Rows, starts: NDArray[np.int64]) -> Batch:
-        return rows.windows(torch.from_numpy(starts[:, None] + np.arange(self._length)).to(rows.reward.device))
+        return rows.windows(torch.from_numpy(starts).to(rows.reward.device), self._length)
 
 
 def _grown(values: Tensor, room: int) -> Tensor:

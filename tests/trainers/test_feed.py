@@ -1,0 +1,111 @@
+"""Batches are the same wherever rows are held, and go on exactly where a checkpoint left off."""
+
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from datasets.embeddings import ARRAY, EmbeddingWriter
+from datasets.mapped import MappedRows
+from datasets.windows import WindowSampler, window_starts
+from tests.synthetic import make_trajectories
+from trainers.data import Rows, stack_looks
+from trainers.feed import HeldFeed, MappedFeed, place
+from trainers.worldmodel import Batch
+
+DATA = make_trajectories(episodes=12, length=40, validation=2)
+LENGTH, BATCH = 9, 8
+
+
+@pytest.fixture
+def looks(tmp_path: Path) -> list[np.ndarray]:
+    """Two looks of the same rows, stored under `tmp_path`."""
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(2):
+        values = rng.normal(size=(len(DATA.reward), 6)).astype(np.float16)
+        writer = EmbeddingWriter(tmp_path / str(number), len(values), (6,), "float16", 16, 64, {})
+        for index in range(-(-len(values) // 64)):
+            writer.write(index, values[index * 64 : (index + 1) * 64])
+        found.append(values)
+    return found
+
+
+def _sampler(looks: int = 2) -> WindowSampler:
+    starts = window_starts(DATA, LENGTH)
+    return WindowSampler(np.concatenate([starts + number * len(DATA.reward) for number in range(looks)]), BATCH, seed=4)
+
+
+def _mapped(folder: Path, looks: int = 2) -> MappedFeed:
+    values = [MappedRows(folder / str(number) / ARRAY) for number in range(looks)]
+    return MappedFeed(DATA, values, _sampler(looks), BATCH, LENGTH, "cpu")
+
+
+def _held(looks: list[np.ndarray]) -> HeldFeed:
+    rest = (DATA.action, DATA.reward, DATA.is_first, DATA.is_terminal)
+    rows, _ = stack_looks([Rows(*map(torch.from_numpy, (values, *rest))) for values in looks], window_starts(DATA, LENGTH))
+    return HeldFeed(rows, _sampler(len(looks)), LENGTH)
+
+
+def _copy(batch: Batch) -> list[torch.Tensor]:
+    return [values.clone() for values in batch]
+
+
+def test_mapped_and_held_rows_give_the_same_batches(tmp_path: Path, looks: list[np.ndarray]):
+    held, mapped = _held(looks), _mapped(tmp_path)
+    for _ in range(20):
+        for expected, found in zip(_copy(held.next()), _copy(mapped.next()), strict=True):
+            assert expected.dtype == found.dtype
+            torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    rows = np.array([0, 41, 200])
+    torch.testing.assert_close(mapped.observations(rows), held.observations(rows))
+
+
+def test_one_look_is_read_straight_into_the_batch(tmp_path: Path, looks: list[np.ndarray]):
+    held, mapped = _held(looks[:1]), _mapped(tmp_path, 1)
+    for _ in range(5):
+        torch.testing.assert_close(mapped.next().observation, held.next().observation, rtol=0, atol=0)
+
+
+def test_what_was_read_ahead_is_not_part_of_the_state(tmp_path: Path, looks: list[np.ndarray]):
+    feed = _mapped(tmp_path)
+    for _ in range(3):
+        feed.next()
+    state = feed.state_dict()
+    expected = [_copy(feed.next()) for _ in range(4)]
+    resumed = _mapped(tmp_path)
+    resumed.load_state_dict(state)
+    for batch in expected:
+        for wanted, found in zip(batch, resumed.next(), strict=True):
+            torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    with pytest.raises(RuntimeError):
+        resumed.load_state_dict(state)
+
+
+def test_a_batch_stays_as_it_is_until_the_next_one_is_asked_for(tmp_path: Path, looks: list[np.ndarray]):
+    feed = _mapped(tmp_path)
+    for _ in range(10):
+        batch = feed.next()
+        before = _copy(batch)
+        torch.randn(200, 200) @ torch.randn(200, 200)  # while the thread reads ahead
+        for values, kept in zip(batch, before, strict=True):
+            assert torch.equal(values, kept)
+
+
+def test_an_error_while_reading_ahead_is_raised_where_the_batch_was_due(tmp_path: Path, looks: list[np.ndarray]):
+    feed = _mapped(tmp_path)
+    feed._sampler._starts = np.array([10**9])
+    with pytest.raises(IndexError):
+        feed.next()
+
+
+def test_rows_are_mapped_where_they_do_not_fit_in_memory(monkeypatch: pytest.MonkeyPatch):
+    assert place(10, True, "cpu")[0] == "ram"
+    memory = psutil.virtual_memory()._replace(available=100)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    assert place(60, True, "cpu")[0] == "ram"
+    where, why = place(61, True, "cpu")
+    assert where == "map" and "mapped" in why
+    assert place(61, False, "cpu")[0] == "ram"  # compressed: there is no other way

@@ -1,0 +1,179 @@
+"""What hands a trainer its batches: rows held in memory (the GPU's, where they fit), or mapped from disk and read ahead."""
+
+import queue
+import threading
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datasets.episodes import Trajectories
+from datasets.mapped import MappedRows
+from datasets.windows import WindowSampler
+from trainers.data import Rows, every_window
+from trainers.worldmodel import Batch
+
+Place = Literal["gpu", "ram", "map"]
+_SHARE = 0.6  # of the free memory that rows may take
+_AHEAD = 3  # batches read ahead of the one in use
+
+
+class Feed(Protocol):
+    """Random windows, batch after batch.
+
+    Attributes:
+        device: that batches are on.
+    """
+
+    device: torch.device
+
+    def next(self) -> Batch:
+        """The next batch [B, L, ...]; valid until the call after it."""
+        ...
+
+    def observations(self, rows: NDArray[np.int64]) -> Tensor:
+        """The first look's values [n, ...] of single rows."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """JSON-able: what the batches after the last one handed out depend on."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken; before the first batch."""
+        ...
+
+
+def place(size: int, can_map: bool, device: str) -> tuple[Place, str]:
+    """Where `size` bytes of rows should be read from, and why in words: the GPU, main memory, or a map of the shards."""
+    free = psutil.virtual_memory().available
+    if device != "cpu":
+        room, _ = torch.cuda.mem_get_info(torch.device(device))
+        if size <= _SHARE * room:
+            return "gpu", f"{size / 1e6:.0f} MB on the GPU ({room / 1e9:.1f} GB free)"
+    if size <= _SHARE * free or not can_map:
+        return "ram", f"{size / 1e6:.0f} MB in memory ({free / 1e9:.1f} GB free)"
+    return "map", f"{size / 1e6:.0f} MB mapped and read ahead (only {free / 1e9:.1f} GB of memory free)"
+
+
+class HeldFeed:
+    """Windows of rows that are held in one memory; moved to `device` if they are elsewhere."""
+
+    def __init__(self, rows: Rows, sampler: WindowSampler, length: int, device: str = "cpu") -> None:
+        self._rows, self._sampler, self._length = rows, sampler, length
+        self.device = torch.device(device)
+
+    def next(self) -> Batch:
+        starts = torch.from_numpy(self._sampler.next()).to(self._rows.reward.device)
+        batch = self._rows.windows(starts, self._length)
+        return batch if self.device == self._rows.reward.device else Batch(*(values.to(self.device) for values in batch))
+
+    def observations(self, rows: NDArray[np.int64]) -> Tensor:
+        return self._rows.observation[torch.from_numpy(rows)].to(self.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._sampler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._sampler.load_state_dict(state)
+
+
+class _Slot:
+    """Memory for one batch, pinned where a GPU reads it; `copied` is done when the GPU has."""
+
+    def __init__(self, arrays: Sequence[tuple[tuple[int, ...], torch.dtype]], pinned: bool) -> None:
+        self.batch = Batch(*(torch.empty(shape, dtype=dtype, pin_memory=pinned) for shape, dtype in arrays))
+        self.state: dict[str, Any] = {}
+        self.copied: Any = None
+
+
+class MappedFeed:
+    """Windows copied from mapped shards by a thread, a few batches ahead of the trainer.
+
+    Starts are numbered through the looks, one after another, as `trainers.data.stack_looks` does; the state is that after the
+    batch handed out last, whatever was read ahead of it.
+    """
+
+    def __init__(
+        self, data: Trajectories, looks: Sequence[MappedRows], sampler: WindowSampler, batch: int, length: int, device: str
+    ) -> None:
+        """
+        Args:
+            data: the trajectories.
+            looks: row for row `data`, checked (`trainers.data.check_rows`).
+            sampler: of starts in all looks. batch: windows that it draws at once.
+            length: steps of a window.
+            device: that batches are wanted on.
+        """
+        self._looks, self._sampler, self._length, self.device = looks, sampler, length, torch.device(device)
+        held = (data.action, data.reward, data.is_first, data.is_terminal)
+        self._rest = [every_window(torch.from_numpy(np.ascontiguousarray(array)), length) for array in held]
+        first = torch.from_numpy(np.empty(0, looks[0].dtype)).dtype
+        shapes = [(looks[0].shape[1:], first), *((tuple(values.shape[2:]), values.dtype) for values in self._rest)]
+        arrays = [((batch, length, *shape), dtype) for shape, dtype in shapes]
+        self._free: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[_Slot | BaseException] = queue.SimpleQueue()
+        for _ in range(_AHEAD + 2):
+            self._free.put(_Slot(arrays, pinned=self.device.type == "cuda"))
+        self._state = sampler.state_dict()
+        self._used: _Slot | None = None
+        self._thread: threading.Thread | None = None
+
+    def next(self) -> Batch:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._read, daemon=True)
+            self._thread.start()
+        if self._used is not None:
+            self._free.put(self._used)
+        slot = self._ready.get()
+        if isinstance(slot, BaseException):
+            raise slot
+        self._used, self._state = slot, slot.state
+        if self.device.type == "cpu":
+            return slot.batch
+        batch = Batch(*(values.to(self.device, non_blocking=True) for values in slot.batch))
+        slot.copied = torch.cuda.Event()
+        slot.copied.record()
+        return batch
+
+    def _read(self) -> None:
+        try:
+            while True:
+                slot = self._free.get()
+                if slot.copied is not None:
+                    slot.copied.synchronize()
+                self._fill(slot)
+                self._ready.put(slot)
+        except BaseException as error:  # raised where the batch was due
+            self._ready.put(error)
+
+    def _fill(self, slot: _Slot) -> None:
+        starts = self._sampler.next()
+        slot.state = self._sampler.state_dict()
+        target = slot.batch.observation.numpy()
+        if len(self._looks) == 1:
+            self._looks[0].windows(starts, self._length, target)
+        else:
+            look, starts = np.divmod(starts, self._looks[0].shape[0])
+            for number in np.unique(look).tolist():
+                here = np.flatnonzero(look == number)
+                target[here] = self._looks[number].windows(starts[here], self._length)
+        index = torch.from_numpy(starts)
+        for windows, out in zip(self._rest, slot.batch[1:], strict=True):
+            torch.index_select(windows, 0, index, out=out)
+
+    def observations(self, rows: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(self._looks[0].rows(rows)).to(self.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if self._thread is not None:
+            raise RuntimeError("a feed that has handed out batches cannot be moved")
+        self._sampler.load_state_dict(state)
+        self._state = state
