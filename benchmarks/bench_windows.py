@@ -91,10 +91,10 @@ def _copy(values: Any, count: int) -> Draw:
 
 def write_shards(group: Path, values: Any) -> "tuple[Path, MappedRows]":
     """Values [T, D] as `encode` stores them (chunks of 256 rows, shards of 4096), and mapped."""
-    from datasets.embeddings import ARRAY, EmbeddingWriter
+    from datasets.embeddings import ARRAY, EmbeddingWriter, Layout
     from datasets.mapped import MappedRows
 
-    writer = EmbeddingWriter(group, len(values), values.shape[1:], "float16", 256, 4096, {})
+    writer = EmbeddingWriter(group, Layout(len(values), values.shape[1:], "float16", 256, 4096), {})
     for index in range(-(-len(values) // 4096)):
         writer.write(index, values[index * 4096 : (index + 1) * 4096])
     mapped = MappedRows(group / ARRAY)
@@ -143,7 +143,7 @@ def _zarr(group: Path, rows: "Rows") -> Draw:
 
     def draw() -> object:
         starts = sampler.next()
-        windows = np.stack([array[start : start + LENGTH] for start in starts.tolist()])  # type: ignore[index]
+        windows = np.stack([np.asarray(array[start : start + LENGTH]) for start in starts.tolist()])  # type: ignore[index]
         return windows, rest.windows(torch.from_numpy(starts), LENGTH)
 
     return draw

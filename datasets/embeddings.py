@@ -6,9 +6,10 @@ group's attributes say what made it and which rows are filled. Any Zarr reader c
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import zarr
@@ -42,13 +43,22 @@ class Embeddings(Generic[V]):
         return np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in self.attributes["rows"]])
 
 
-class EmbeddingWriter:
-    """Writes one group shard by shard; a shard that is there is never written again (it was renamed into place)."""
+class Layout(NamedTuple):
+    """How an array is laid out: rows T, shape of one row's value, stored dtype, rows of a chunk, rows of a shard file."""
 
-    def __init__(
-        self, path: Path, rows: int, shape: tuple[int, ...], dtype: str, chunk: int, shard: int, attributes: dict[str, Any]
-    ) -> None:
-        self.path, self.shard, self.total = path, shard, rows
+    rows: int
+    shape: tuple[int, ...]
+    dtype: str
+    chunk: int
+    shard: int
+
+
+class EmbeddingWriter:
+    """Writes one group shard by shard, each under a temporary name that is then renamed."""
+
+    def __init__(self, path: Path, layout: Layout, attributes: dict[str, Any]) -> None:
+        self.path, self.layout = path, layout
+        rows, shape, dtype, chunk, shard = layout
         fill = float("nan") if np.dtype(dtype).kind == "f" else 0
         if not (path / ARRAY / "zarr.json").is_file():
             group = zarr.open_group(path, mode="w", zarr_format=3, attributes=attributes)
@@ -58,19 +68,22 @@ class EmbeddingWriter:
             )  # fmt: skip
         self._array = zarr.open_group(path, mode="r+")[ARRAY]
 
-    def is_written(self, index: int) -> bool:
-        """Whether shard `index` is on disk."""
-        return (self.path / ARRAY / "c" / "/".join([str(index)] + ["0"] * (self._array.ndim - 1))).is_file()  # type: ignore[union-attr]
+    def file(self, index: int) -> Path:
+        """The file of shard `index`."""
+        return self.path / ARRAY / "c" / "/".join([str(index)] + ["0"] * len(self.layout.shape))
 
     def blank(self, index: int) -> NDArray[Any]:
         """An array of shard `index`'s size, filled with what marks an absent row."""
-        rows = min(self.shard, self.total - index * self.shard)
-        return np.full((rows, *self._array.shape[1:]), self._array.fill_value, self._array.dtype)  # type: ignore[union-attr]
+        rows = min(self.layout.shard, self.layout.rows - index * self.layout.shard)
+        value = np.nan if np.dtype(self.layout.dtype).kind == "f" else 0
+        return np.full((rows, *self.layout.shape), value, self.layout.dtype)
 
     def write(self, index: int, values: NDArray[Any]) -> None:
-        """Write shard `index` whole: `values` [min(shard, rows left), ...]."""
-        start = index * self.shard
+        """Write shard `index` whole, and have it on the disk: `values` [min(shard, rows left), ...]."""
+        start = index * self.layout.shard
         self._array[start : start + len(values)] = values  # type: ignore[index]
+        with open(self.file(index), "rb") as file:
+            os.fsync(file.fileno())
 
 
 def training_variants(folder: Path) -> list[str]:

@@ -34,7 +34,7 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
     models, frames = Path("models") / task / encoder / algorithm, Path("data/frames") / task
     key = {
         "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "preset": p.preset, "seeds": p.train.seeds,
-        "evaluate": p.evaluate.model_dump(), "compute": p.compute.model_dump(exclude={"workers"}), "models": digest(models),
+        "evaluate": p.evaluate.model_dump(), "compute": p.compute.identity, "models": digest(models),
         "trajectories": digest(Path("data/trajectories") / task), "embeddings": digest(Path("data/embeddings") / task / encoder),
         "frames": digest(frames), "code": code_digest(*CODE),
     }  # fmt: skip

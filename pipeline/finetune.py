@@ -69,7 +69,7 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
         "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "preset": p.preset, "seed": p.train.seeds[0],
         "finetune": p.finetune.model_dump(mode="json", by_alias=True), "units": p.train.rssm.units, "clip": p.train.clip,
         "episode": [p.collect.action_repeat, p.collect.episode_steps],
-        "view": [p.render.size, p.render.camera_of(task), p.render.quality], "compute": p.compute.model_dump(exclude={"workers"}),
+        "view": [p.render.size, p.render.camera_of(task), p.render.quality], "compute": p.compute.identity,
         "code": code_digest(*CODE), **{name: digest(folder) for name, folder in inputs.items()},
     }  # fmt: skip
     with open_work("finetune", Path("results/online") / encoder / task / algorithm, key) as work:

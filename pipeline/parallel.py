@@ -1,16 +1,22 @@
 """Work spread over processes, on the `concurrent.futures` interface: any executor of that interface (dask's too) will do."""
 
 import ctypes
+import functools
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from datasets.errors import UserError
+from pipeline.log import log
+
+if TYPE_CHECKING:
+    from pipeline.sections.data import Compute
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -25,7 +31,7 @@ def map_shards(fn: Callable[[S], R], shards: Iterable[S], executor: Executor) ->
     An exception in one shard cancels those not yet begun and is raised here.
 
     Raises:
-        UserError: a worker process was killed (most often for memory).
+        UserError: a worker process was killed (most often for memory), or the cluster is gone.
     """
     futures = {executor.submit(fn, shard): shard for shard in shards}
     try:
@@ -35,6 +41,12 @@ def map_shards(fn: Callable[[S], R], shards: Iterable[S], executor: Executor) ->
         raise UserError(
             "a worker process was killed (out of memory?); run the same command again, with fewer compute.workers if it recurs"
         ) from None
+    except CancelledError:
+        raise UserError("the cluster's scheduler or all its workers are gone; run the same command again, it goes on") from None
+    except Exception as error:
+        if type(error).__name__ != "KilledWorker":  # dask's: one shard took several workers down with it
+            raise
+        raise UserError(f"workers of the cluster died one after another on the same shard ({error}); out of memory?") from None
     finally:
         for future in futures:
             future.cancel()
@@ -65,3 +77,46 @@ def _die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the request
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def open_executor(compute: "Compute") -> Iterator[Executor]:
+    """What `compute` says work is spread over: processes of this machine, or a dask cluster.
+
+    `compute.scheduler` is a dask scheduler's address (whose workers see this folder and the store under the same paths), or
+    `local` for a cluster of processes on this machine. A worker that dies costs the shard it was at: dask gives it to another.
+
+    Raises:
+        UserError: no scheduler answers there.
+    """
+    if compute.scheduler is None:
+        with process_pool(compute.workers) as pool:
+            yield pool
+        return
+    import distributed
+
+    cluster = None
+    if compute.scheduler == "local":
+        cluster = distributed.LocalCluster(worker_count(compute.workers), threads_per_worker=1, dashboard_address=None)
+    try:
+        client = distributed.Client(cluster or compute.scheduler, timeout="10s", set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"compute.scheduler: no dask scheduler answers at {compute.scheduler} ({type(error).__name__}): start one, or null"
+        ) from None
+    try:
+        client.register_worker_callbacks(functools.partial(exec, _worker_setup()))
+        scheduler = client.scheduler_info(n_workers=-1)
+        log(f"dask: {len(scheduler['workers'])} workers at {scheduler['address']}")
+        yield client.get_executor(pure=False)
+    finally:
+        with suppress(Exception):
+            client.close()
+        if cluster is not None:
+            cluster.close()
+
+
+def _worker_setup() -> str:
+    """Source that a cluster's worker runs first, whatever it was started in: this project's folder and one thread a process."""
+    environment = _ONE_THREAD | {key: os.environ[key] for key in ("ENCORE_STORE",) if key in os.environ}
+    return f"import os, sys; os.chdir({os.getcwd()!r}); sys.path.insert(0, {os.getcwd()!r}); os.environ.update({environment!r})"

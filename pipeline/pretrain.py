@@ -87,7 +87,7 @@ def _key(p: Params, name: str, sources: list[str]) -> dict[str, Any]:
     code = code_digest(*code_of(name), *(f"pipeline/encoders/{module}.py" for module in modules))
     key: dict[str, Any] = {"seed": p.seed, "settings": p.pretrain.of(name).model_dump(), "code": code}
     if name in LEARNED:
-        key["compute"] = p.compute.model_dump(exclude={"workers"})
+        key["compute"] = p.compute.identity
         key["sources"] = {task: {kind: digest(Path("data") / kind / task) for kind in KINDS} for task in sources}
     return key
 

@@ -88,7 +88,7 @@ def _import(task: str, spec: Import, settings: Params, trajectories: Path, out: 
 
 def _render(task: str, settings: Params, trajectories: Path, work: Work) -> None:
     from datasets.trajectories import TrajectoryReader
-    from pipeline.parallel import map_shards, process_pool
+    from pipeline.parallel import map_shards, open_executor
     from pipeline.pictures import save_contact_sheet
     from pipeline.sim.render import camera_index, camera_names
     from pipeline.sim.replay import RenderJob, check_states, render_shard
@@ -108,7 +108,7 @@ def _render(task: str, settings: Params, trajectories: Path, work: Work) -> None
             jobs.append(RenderJob(trajectories, frames.look, options.size, camera, options.quality, tuple(shard.episodes), out))
     missing = [job for job in jobs if not job.out.exists()]
     rendered = Frames(task, options.size, camera_names(simulation.model)[camera] or str(camera), options.quality, sets)
-    with process_pool(settings.compute.workers) as pool:
+    with open_executor(settings.compute) as pool:
         shards = map_shards(render_shard, missing, pool)
         for _ in track(shards, len(jobs), "shard", f"render {task}", initial=len(jobs) - len(missing)):
             pass

@@ -52,7 +52,7 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
     trajectories, embeddings = Path("data/trajectories") / task, Path("data/embeddings") / task / encoder
     key = {
         "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "code": code_digest(*CODE),
-        "train": p.train.model_dump(mode="json", by_alias=True), "compute": p.compute.model_dump(exclude={"workers"}),
+        "train": p.train.model_dump(mode="json", by_alias=True), "compute": p.compute.identity,
         "trajectories": digest(trajectories), "embeddings": digest(embeddings),
     }  # fmt: skip
     with open_work("train", Path("models") / task / encoder / algorithm, key) as work:

@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +43,17 @@ class Work:
     Attributes:
         folder: survives a kill; partial results that the stage can resume from.
         result: becomes the stage's output when the `with` block ends without an exception.
+        meta: what the stage wants to be said in the output's manifest besides.
     """
 
     folder: Path
     result: Path
     key: str
+    meta: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
-def _held(path: Path, what: str) -> Iterator[bool]:
+def hold(path: Path, what: str) -> Iterator[bool]:
     """Hold an exclusive lock file; yields whether it had to wait for another process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -110,8 +112,8 @@ def open_work(stage: str, out: Path, key: Mapping[str, Any]) -> Iterator[Work | 
     published = folder.with_name(name + ".published.json")
     out_id = digest_of(str(out.resolve()))[:24]
     with (
-        _held(store() / "locks" / f"{out_id}.lock", str(out)) as waited_out,
-        _held(folder.with_name(name + ".lock"), f"{folder}") as waited_work,
+        hold(store() / "locks" / f"{out_id}.lock", str(out)) as waited_out,
+        hold(folder.with_name(name + ".lock"), f"{folder}") as waited_work,
     ):
         if (waited_out or waited_work) and published.exists() and out.exists() and _key_of(out) == name:
             log(f"{out} was finished by the process waited for")
@@ -123,8 +125,9 @@ def open_work(stage: str, out: Path, key: Mapping[str, Any]) -> Iterator[Work | 
         result = folder / "result"
         result.mkdir(parents=True, exist_ok=True)
         start, cpu = time.time(), time.process_time()
-        yield Work(folder, result, name)
-        write_manifest(result, {"stage": stage, "key": name, "inputs": dict(key)})
+        work = Work(folder, result, name)
+        yield work
+        write_manifest(result, {"stage": stage, "key": name, "inputs": dict(key), **work.meta})
         _publish(result, out)
         write_json(published, {"out": str(out)})
         _record_cost(stage, out, name, time.time() - start, time.process_time() - cpu)
@@ -160,6 +163,7 @@ def require_space(path: Path, size: int) -> None:
     Raises:
         OSError: they do not (ENOSPC).
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(path.parent).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{path} ({size / 1e6:.0f} MB)")
 

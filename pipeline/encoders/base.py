@@ -25,6 +25,7 @@ class Encoder:
 
     layer: int | None = None
     pooling = "default"
+    _autocast: torch.dtype | None = None
 
     def __init__(self, name: str, dim: int, network: nn.Module, how: Preprocess, preprocessing: str, device: str) -> None:
         self.name, self.dim, self.size, self.preprocessing = name, dim, how.size, preprocessing
@@ -32,10 +33,31 @@ class Encoder:
         self.device = torch.device(device)
         self._network = network.to(self.device).eval().requires_grad_(False)
 
-    @torch.no_grad()
+    def run_as(self, precision: str, compiled: bool) -> None:
+        """Run the forward pass in `precision` ("fp32", "bf16", "fp16": autocast), through torch.compile where `compiled`."""
+        self._autocast = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        if compiled:
+            self._network.compile()
+
     def embed(self, frames: Frames) -> Tensor:
         """Embed uint8 frames [N, H, W, 3] of any size: float32 [N, dim], detached, on the encoder's device."""
-        return self._network(self._preprocess(frames)).float()
+        return self.embed_pixels(self.pixels(frames))
+
+    def pixels(self, frames: Frames) -> Tensor:
+        """The network's input for uint8 frames [N, H, W, 3]: preprocessed, on the encoder's device."""
+        check_frames(frames)
+        pixels = by_pillow(np.asarray(frames.cpu() if isinstance(frames, Tensor) else frames), self._how)
+        return torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)  # (N, 3, H, W), channels last in memory
+
+    @torch.no_grad()
+    def embed_pixels(self, pixels: Tensor) -> Tensor:
+        """The rest of `embed`: float32 [N, dim] of what `pixels` gave."""
+        with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
+            return self._vector(pixels).float()
+
+    def _vector(self, pixels: Tensor) -> Tensor:
+        vector: Tensor = self._network(pixels)
+        return vector
 
     def tokens(self, frames: Frames) -> Tensor:
         """Spatial tokens of uint8 frames [N, H, W, 3]: float32 [N, h, w, D]; neither class tokens nor registers are among them.
@@ -44,11 +66,6 @@ class Encoder:
             UserError: the encoder has no spatial grid.
         """
         raise UserError(f"{self.name} has no spatial tokens")
-
-    def _preprocess(self, frames: Frames) -> Tensor:
-        check_frames(frames)
-        pixels = by_pillow(np.asarray(frames.cpu() if isinstance(frames, Tensor) else frames), self._how)
-        return torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)  # (N, 3, H, W), channels last in memory
 
 
 class PublishedEncoder(Encoder):
@@ -72,15 +89,15 @@ class PublishedEncoder(Encoder):
         if (layer, pooling) != (None, None):
             self.dim = self.embed(np.zeros((1, how.size, how.size, 3), np.uint8)).shape[-1]
 
-    @torch.no_grad()
-    def embed(self, frames: Frames) -> Tensor:
-        vector, _ = self._network(self._pixels(frames))
-        return vector.float()
+    def pixels(self, frames: Frames) -> Tensor:
+        return prepare(frames, self._how, self.device)
+
+    def _vector(self, pixels: Tensor) -> Tensor:
+        vector, _ = self._network(pixels)
+        return vector
 
     @torch.no_grad()
     def tokens(self, frames: Frames) -> Tensor:
-        _, tokens = self._network(self._pixels(frames))
+        with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
+            _, tokens = self._network(self.pixels(frames))
         return super().tokens(frames) if tokens is None else tokens.float().contiguous()
-
-    def _pixels(self, frames: Frames) -> Tensor:
-        return prepare(frames, self._how, self.device)

@@ -12,8 +12,11 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from datasets.errors import UserError
-from pipeline.encoders.base import Encoder
+from pipeline.encoders.base import Encoder, Frames
 from pipeline.encoders.custom_timm import load_timm, timm_file
 from pipeline.encoders.custom_transformers import load_transformers, transformers_files
 from pipeline.encoders.loaders import published
@@ -72,5 +75,34 @@ def _class(name: str, base: str, layer: int | None, pooling: str | None, weights
     for wanted in ("dim", "embed", "preprocessing"):
         if not hasattr(encoder, wanted):
             raise UserError(f"custom.{name}: {base} has no `{wanted}`; see docs/encoders.md")
-    encoder.layer, encoder.pooling = getattr(encoder, "layer", None), getattr(encoder, "pooling", "default")
-    return encoder
+    return _Own(name, base, encoder, device)
+
+
+class _Own:
+    """A user's class with what else is asked of an encoder; `embed` gets the frames as they are."""
+
+    def __init__(self, name: str, base: str, made: Any, device: str) -> None:
+        self.name, self._base, self._made, self.device = name, base, made, torch.device(device)
+        self.dim, self.preprocessing = made.dim, made.preprocessing
+        self.layer, self.pooling = getattr(made, "layer", None), getattr(made, "pooling", "default")
+
+    def run_as(self, precision: str, compiled: bool) -> None:
+        if precision != "fp32" or compiled:
+            raise UserError(
+                f"custom.{self.name}: {self._base} decides its own precision; set encode.precision: fp32, compile: false"
+            )
+
+    def embed(self, frames: Frames) -> Tensor:
+        vectors: Tensor = self._made.embed(frames)
+        return vectors
+
+    def tokens(self, frames: Frames) -> Tensor:
+        if not hasattr(self._made, "tokens"):
+            raise UserError(f"{self.name} has no spatial tokens")
+        tokens: Tensor = self._made.tokens(frames)
+        return tokens
+
+    def pixels(self, frames: Frames) -> Tensor:
+        return torch.as_tensor(frames)
+
+    embed_pixels = embed

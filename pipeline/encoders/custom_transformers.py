@@ -161,7 +161,7 @@ class TransformersEncoder(PublishedEncoder):
         digests = ", ".join(f"{file.name} {sha256_file(file)[:16]}" for file in files[1:])
         self.preprocessing = f"transformers {type(self._processor).__name__} ({digests})"
 
-    def _pixels(self, frames: Frames) -> Tensor:
+    def pixels(self, frames: Frames) -> Tensor:
         check_frames(frames)
         held = np.asarray(frames.cpu() if isinstance(frames, Tensor) else frames)
         return self._processor(images=list(held), return_tensors="pt")["pixel_values"].to(self.device)

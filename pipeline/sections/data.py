@@ -36,6 +36,12 @@ class Compute(Section):
     device: Literal["cpu", "cuda"]
     threads: Positive
     workers: Count
+    scheduler: str | None
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """What results depend on; how the work is spread is not."""
+        return {"device": self.device, "threads": self.threads}
 
 
 class Sac(Section):

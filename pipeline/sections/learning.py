@@ -74,6 +74,8 @@ class Pretrain(Section):
 
 class Encode(Section):
     dtype: Literal["float16", "float32"]
+    precision: Literal["fp32", "bf16", "fp16"]
+    compile: bool
     batch: Positive
     chunk: Positive
     shard: Positive

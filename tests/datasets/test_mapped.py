@@ -7,7 +7,7 @@ import pytest
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from datasets.embeddings import ARRAY, EmbeddingWriter
+from datasets.embeddings import ARRAY, EmbeddingWriter, Layout
 from datasets.errors import DataError
 from datasets.mapped import MappedRows, can_map
 
@@ -17,7 +17,7 @@ def _write(folder: Path, shape: tuple[int, ...] = (1000, 8), dtype: str = "float
     values = np.random.default_rng(0).normal(size=shape).astype(dtype)
     if hole:
         values[:70] = np.nan
-    writer = EmbeddingWriter(folder, shape[0], shape[1:], dtype, 64, 256, {})
+    writer = EmbeddingWriter(folder, Layout(shape[0], shape[1:], dtype, 64, 256), {})
     for index in range(-(-shape[0] // 256)):
         writer.write(index, values[index * 256 : (index + 1) * 256])
     return values

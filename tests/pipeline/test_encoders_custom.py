@@ -136,7 +136,7 @@ def test_a_transformers_model_is_cut_after_a_block_and_keeps_its_last_norm(vit: 
     cut = load_custom("mine", "transformers/google/tiny", 2, "cls", vit / "model.safetensors", "cpu")
     whole = AutoModel.from_pretrained(vit).eval()
     with torch.no_grad():
-        hidden = whole(pixel_values=cut._pixels(FRAME), output_hidden_states=True).hidden_states[2]
+        hidden = whole(pixel_values=cut.pixels(FRAME), output_hidden_states=True).hidden_states[2]
         torch.testing.assert_close(cut.embed(FRAME), whole.layernorm(hidden)[:, 0])
 
 
@@ -148,7 +148,7 @@ def test_without_a_trained_pooler_the_vector_is_the_class_token_never_a_random_p
     model.save_pretrained(tmp_path / "bare")
     encoder = load_custom("mine", "transformers/a/b", None, None, tmp_path / "bare" / "model.safetensors", "cpu")
     with torch.no_grad():
-        expected = model(pixel_values=encoder._pixels(FRAME)).last_hidden_state[:, 0]
+        expected = model(pixel_values=encoder.pixels(FRAME)).last_hidden_state[:, 0]
     torch.testing.assert_close(encoder.embed(FRAME), expected)
 
 
@@ -162,7 +162,7 @@ def test_the_vision_part_of_an_image_text_model_gives_its_projected_embedding(tm
     CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(tmp_path)
     encoder = load_custom("mine", "transformers/a/b", None, None, tmp_path / "model.safetensors", "cpu")
     with torch.no_grad():
-        features = model.get_image_features(pixel_values=encoder._pixels(FRAME))
+        features = model.get_image_features(pixel_values=encoder.pixels(FRAME))
     torch.testing.assert_close(encoder.embed(FRAME), getattr(features, "pooler_output", features))
     assert encoder.tokens(FRAME).shape == (1, 4, 4, 32)
 

@@ -7,7 +7,7 @@ import psutil
 import pytest
 import torch
 
-from datasets.embeddings import ARRAY, EmbeddingWriter
+from datasets.embeddings import ARRAY, EmbeddingWriter, Layout
 from datasets.mapped import MappedRows
 from datasets.windows import WindowSampler, window_starts
 from tests.synthetic import make_trajectories
@@ -26,7 +26,7 @@ def looks(tmp_path: Path) -> list[np.ndarray]:
     found = []
     for number in range(2):
         values = rng.normal(size=(len(DATA.reward), 6)).astype(np.float16)
-        writer = EmbeddingWriter(tmp_path / str(number), len(values), (6,), "float16", 16, 64, {})
+        writer = EmbeddingWriter(tmp_path / str(number), Layout(len(values), (6,), "float16", 16, 64), {})
         for index in range(-(-len(values) // 64)):
             writer.write(index, values[index * 64 : (index + 1) * 64])
         found.append(values)

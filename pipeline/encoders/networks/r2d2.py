@@ -1,7 +1,6 @@
 """R2D2's dense network (naver/r2d2, `nets/patchnet.py`: Quad_L2Net_ConfCFS) and its keypoints' descriptors (`extract.py`).
 
-Strides are turned into dilations, so every pixel has a descriptor. A convolution's own stride dilates only those after it, and
-the three last convolutions of even size make the map 14 pixels smaller than the image, on the lower right.
+Strides are turned into dilations, so every pixel has a descriptor. A convolution's own stride dilates only those after it.
 """
 
 import torch
