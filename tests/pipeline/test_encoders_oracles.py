@@ -14,7 +14,16 @@ from pipeline.encoders import load_encoder
 from tests.checkpoints import ORACLES, images, spec_of, write_checkpoint
 
 LARGE = ("clip_vitl14", "dinov2_vitg14", "ijepa_vith14", "vjepa2_vitl")
-TWINS = ("dinov2_vitb14", "dinov2_vitb14_reg", "dinov3_vitb16", "theia_base")  # of a smaller one that runs anyway
+# Of one that runs anyway, smaller or with the same network.
+TWINS = (
+    "dinov2_vitb14",
+    "dinov2_vitb14_reg",
+    "dinov3_vitb16",
+    "taskonomy_depth_zbuffer",
+    "taskonomy_keypoints3d",
+    "taskonomy_segment25d",
+    "theia_base",
+)
 SLOW = (*LARGE, *TWINS)
 # Its last group norm amplifies rounding: upstream's own float32 run is 1.5e-5 away from the same network in float64.
 LOOSE = {"taskonomy_normal": 2e-5}
