@@ -161,7 +161,8 @@ class Encoding:
         """Put a batch's values in their places; write the shard with its last."""
         at = writer.layout
         held = part.held.setdefault(name, writer.blank(part.shard.index))
-        taken = (values if isinstance(values, np.ndarray) else values.cpu().numpy()).astype(at.dtype, copy=False)
+        with np.errstate(over="ignore"):  # told below, with the row
+            taken = (values if isinstance(values, np.ndarray) else values.cpu().numpy()).astype(at.dtype, copy=False)
         if taken.dtype.kind == "f" and not np.isfinite(taken).all():
             row = part.rows[~np.isfinite(taken).all(axis=tuple(range(1, taken.ndim)))][0]
             raise UserError(

@@ -3,14 +3,15 @@
 import ctypes
 import functools
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from datasets.errors import UserError
 from pipeline.log import log
@@ -108,12 +109,28 @@ def open_executor(compute: "Compute") -> Iterator[Executor]:
         client.register_worker_callbacks(functools.partial(exec, _worker_setup()))
         scheduler = client.scheduler_info(n_workers=-1)
         log(f"dask: {len(scheduler['workers'])} workers at {scheduler['address']}")
-        yield client.get_executor(pure=False)
+        yield _Shipped(client.get_executor(pure=False))
     finally:
         with suppress(Exception):
             client.close()
         if cluster is not None:
             cluster.close()
+
+
+class _Shipped(Executor):
+    """Hands work to a cluster as bytes: a scheduler reads what it passes on, and need not have this project."""
+
+    def __init__(self, inner: Executor) -> None:
+        self._inner = inner
+
+    def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> "Future[R]":
+        def call(payload):  # type: ignore[no-untyped-def]  # nested and bare: it travels as its code, naming nothing of ours
+            import pickle
+
+            held, positional, named = pickle.loads(payload)
+            return held(*positional, **named)
+
+        return self._inner.submit(call, pickle.dumps((fn, args, kwargs)))
 
 
 def _worker_setup() -> str:
