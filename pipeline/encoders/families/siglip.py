@@ -1,9 +1,10 @@
 """SigLIP and SigLIP 2 (the fixed-resolution kind, of the same layout): native in timm, from transformers' file.
 
 Upstream: google-research/big_vision (JAX); weights as converted on the Hugging Face hub by google. The GELU is its tanh form.
+SigLIP's image processor resamples bicubically, SigLIP 2's bilinearly (transformers' `convert_siglip_to_hf.py`).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.encoders.entry import HALF, EncoderInfo, Entry, Preprocess, Source
 
@@ -46,7 +47,7 @@ def _keys(state: "State", network: "Network") -> "State":
     return state
 
 
-def _siglip(name: str, hub: str, objective: str) -> Entry:
+def _siglip(name: str, hub: str, objective: str, filter: Literal["bicubic", "bilinear"]) -> Entry:
     info = EncoderInfo(
         name,
         768,
@@ -59,10 +60,16 @@ def _siglip(name: str, hub: str, objective: str) -> Entry:
         grid=(14, 14, 768),
     )
     source = Source("model.safetensors", f"{hub} on the Hugging Face hub", hub=hub, hub_file="model.safetensors")
-    return Entry(info, Preprocess(resize=224, square=True, mean=HALF[0], std=HALF[1]), source, _vit, _keys, _CODE)
+    how = Preprocess(resize=224, square=True, filter=filter, mean=HALF[0], std=HALF[1])
+    return Entry(info, how, source, _vit, _keys, _CODE)
 
 
 ENTRIES = (
-    _siglip("siglip_b16", "google/siglip-base-patch16-224", "image-text sigmoid"),
-    _siglip("siglip2_b16", "google/siglip2-base-patch16-224", "image-text sigmoid + captioning + self-distillation"),
+    _siglip("siglip_b16", "google/siglip-base-patch16-224", "image-text sigmoid", "bicubic"),
+    _siglip(
+        "siglip2_b16",
+        "google/siglip2-base-patch16-224",
+        "image-text sigmoid + captioning + self-distillation",
+        "bilinear",
+    ),
 )
