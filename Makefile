@@ -1,12 +1,12 @@
 # The two commands: `make repro` (everything, ending in report/index.html) and `make test`. Both set up .venv first.
-.PHONY: help setup repro test lint bench preset
+.PHONY: help setup repro test lint bench plan preset
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
 help:
-	@echo "make setup | repro | test | lint | bench | preset NAME=$$(ls presets | sed 's/\.yaml$$//' | paste -sd '|')"
+	@echo "make setup | repro | test | lint | bench | plan | preset NAME=$$(ls presets | sed 's/\.yaml$$//' | paste -sd '|')"
 
 setup:
 	@scripts/setup.sh
@@ -24,6 +24,9 @@ lint: setup
 
 bench: setup
 	python -m benchmarks.run
+
+plan: setup
+	@python -m pipeline.plan
 
 preset:
 	@test -n "$(NAME)" && test -f "presets/$(NAME).yaml" || \

@@ -54,12 +54,16 @@ class Entry:
                 damaged.append(self._file(index))
         return missing, damaged
 
-    def writer(self) -> EmbeddingWriter:
-        """Writes shards of this entry; makes its folder where it is not there."""
+    def begin(self) -> None:
+        """Make the folder, where it is not there. One process does, before others write shards into it."""
         (self.folder / SHARDS).mkdir(parents=True, exist_ok=True)
-        writer = EmbeddingWriter(self.folder / VALUES, self.layout, self.attributes)
-        write_json(self.folder / IDENTITY, self._identity)
-        return writer
+        self.writer()
+        if not (self.folder / IDENTITY).is_file():
+            write_json(self.folder / IDENTITY, self._identity)
+
+    def writer(self) -> EmbeddingWriter:
+        """Writes shards of this entry."""
+        return EmbeddingWriter(self.folder / VALUES, self.layout, self.attributes)
 
     def write(self, writer: EmbeddingWriter, index: int, values: Any) -> None:
         """Write shard `index` and, once it is on the disk, note its checksum."""
@@ -99,7 +103,7 @@ def _is_whole(file: Path, noted: Path) -> bool:
 
 def stored_entries(root: Path) -> Iterator[tuple[Path, dict[str, Any], int, bool]]:
     """(folder, identity, bytes on disk, whether an output still holds it) of every entry of a store, by folder name."""
-    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
+    for folder in sorted(path for path in root.glob("[!.]*") if path.is_dir()):
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         try:
             identity = json.loads((folder / IDENTITY).read_text())

@@ -106,9 +106,8 @@ class Encoding:
 
     def begin(self, shards: Sequence[Shard]) -> None:
         """Make the folders that `shards` go into; one process does, before any writes."""
-        for shard in shards:
-            for name in shard.encoders:
-                self._entries[name, shard.variant].writer()
+        for key in {(name, shard.variant) for shard in shards for name in shard.encoders}:
+            self._entries[key].begin()
 
     def run(self, shards: Sequence[Shard]) -> Iterator[int]:
         """Embed and write `shards`; yields the number of rows done, batch after batch."""

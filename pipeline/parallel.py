@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import logging
 import os
 import pickle
 import signal
@@ -11,6 +12,7 @@ from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExec
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from datasets.errors import UserError
@@ -96,6 +98,8 @@ def open_executor(compute: "Compute") -> Iterator[Executor]:
         return
     import distributed
 
+    for name in ("distributed", "tornado.application", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is said here, in one line
     cluster = None
     if compute.scheduler == "local":
         cluster = distributed.LocalCluster(worker_count(compute.workers), threads_per_worker=1, dashboard_address=None)
@@ -136,4 +140,5 @@ class _Shipped(Executor):
 def _worker_setup() -> str:
     """Source that a cluster's worker runs first, whatever it was started in: this project's folder and one thread a process."""
     environment = _ONE_THREAD | {key: os.environ[key] for key in ("ENCORE_STORE",) if key in os.environ}
-    return f"import os, sys; os.chdir({os.getcwd()!r}); sys.path.insert(0, {os.getcwd()!r}); os.environ.update({environment!r})"
+    code = str(Path(__file__).resolve().parent.parent)
+    return f"import os, sys; os.chdir({os.getcwd()!r}); sys.path.insert(0, {code!r}); os.environ.update({environment!r})"

@@ -22,9 +22,17 @@ def run(main: Callable[..., Any]) -> None:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     hints = get_type_hints(main)
     main.__annotations__ = {name: Annotated[hint, typer.Option()] for name, hint in hints.items() if name != "return"}
-    module = sys.modules[main.__module__].__doc__ or ""
-    unwrapped = "\n\n".join(f"\b\n{paragraph}" for paragraph in module.strip().split("\n\n"))  # click's mark for "as it is"
-    app.command(help=unwrapped)(main)
+    app.command(help=verbatim(sys.modules[main.__module__].__doc__ or ""))(main)
+    run_app(app)
+
+
+def verbatim(text: str) -> str:
+    """A module's docstring as help that click does not wrap again."""
+    return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.strip().split("\n\n"))  # click's mark for "as it is"
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run a Typer application, a `UserError` being one line on stderr and exit status 1."""
     try:
         app(standalone_mode=False)
     except UserError as error:

@@ -1,0 +1,113 @@
+"""Look at stored embeddings, and clear out what nothing uses.
+
+    python -m pipeline.embeddings inspect data/embeddings/cartpole_swingup/autoencoder
+    python -m pipeline.embeddings inspect data/embeddings/cartpole_swingup/autoencoder --picture embeddings.png
+    python -m pipeline.embeddings list
+    python -m pipeline.embeddings prune --yes
+
+`inspect` verifies every checksum and tells what made each look's embeddings, their norms, dimensions that never change and
+values that are not finite; the picture is their first two principal components, coloured by reward. `list` shows the store's
+entries and whether an output of some project still holds them; `prune` removes those that none does (without --yes it only says
+which). A removed entry is computed again when it is next asked for; outputs and DVC's cache keep what they hold.
+"""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from pipeline.log import log
+from pipeline.stage import run_app, verbatim
+from pipeline.work import hold, store
+
+if TYPE_CHECKING:
+    from datasets.embedding_quality import Quality
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=verbatim(__doc__ or ""))
+_SHOWN = ["encoder", "weights_sha256", "layer", "pooling", "preprocessing", "pretrained_on", "dtype", "precision", "device"]
+_SHOWN += ["batch", "threads", "frames_digest"]
+
+
+@app.command()
+def inspect(folder: Path, picture: Path | None = None) -> None:
+    """Verify one encoder's embeddings of one task and describe them, look by look."""
+    from datasets.embedding_quality import describe
+    from datasets.manifest import read_manifest, verify
+
+    verify(folder)
+    files = read_manifest(folder)["files"]
+    looks = sorted({name.partition(".zarr/")[0] for name in files}, key=lambda name: (name != "default", name))
+    log(f"{folder}: {len(files)} files, {sum(entry['bytes'] for entry in files.values()) / 1e6:.1f} MB, every checksum holds")
+    for look in looks:
+        found = describe(folder, look)
+        if look == looks[0]:
+            print("\n".join(f"  {key}: {found.attributes[key]}" for key in _SHOWN if found.attributes.get(key) is not None))
+        print(_line(look, found))
+    if picture:
+        _save_components(picture, folder, looks[0])
+        log(f"{picture}: the first two principal components of look {looks[0]}, coloured by reward")
+
+
+def _save_components(picture: Path, folder: Path, look: str) -> None:
+    import numpy as np
+    import polars as pl
+
+    from analysis.components import components_chart
+    from datasets.embedding_quality import principal_components
+    from datasets.embeddings import load_embeddings
+    from datasets.trajectories import load_trajectories
+    from pipeline.work import replacing
+
+    stored = load_embeddings(folder, look)
+    rows = stored.rows[np.linspace(0, len(stored.rows) - 1, min(len(stored.rows), 5000)).astype(np.int64)]
+    first, second = principal_components(stored.values[rows]).T
+    reward = load_trajectories(Path("data/trajectories") / folder.parent.name).reward[rows]
+    chart = components_chart(pl.DataFrame({"first": first, "second": second, "reward": reward}), f"{folder.name}, look {look}")
+    with replacing(picture) as temporary:
+        chart.save(temporary, format="png", ppi=120)
+
+
+def _line(look: str, found: "Quality") -> str:
+    return (
+        f"{look:>20}: {found.rows} rows of {'x'.join(map(str, found.shape))} {found.dtype}, norm {found.norm_mean:.3g} "
+        f"({found.norm_least:.3g} to {found.norm_most:.3g}), {found.constant} constant dimensions, "
+        f"{found.not_finite} rows not finite, {found.effective:.1f} effective dimensions"
+    )
+
+
+@app.command("list")
+def list_entries() -> None:
+    """Show the store's entries: what made them, their size, and whether an output still holds them."""
+    from datasets.embedding_store import stored_entries
+
+    total = unused = 0
+    for folder, identity, size, used in stored_entries(store() / "embeddings"):
+        at = identity.get("attributes", {})
+        total, unused = total + size, unused + (0 if used else size)
+        what = f"{at.get('task', '?')} {at.get('encoder', '?')} {at.get('variant', '?')}"
+        print(f"{folder.name}  {size / 1e6:9.1f} MB  {'used' if used else 'UNUSED':6}  {what}")
+    log(f"{store() / 'embeddings'}: {total / 1e6:.1f} MB, {unused / 1e6:.1f} MB of it held by no output")
+
+
+@app.command()
+def prune(yes: bool = False) -> None:
+    """Remove the store's entries that no output holds."""
+    from datasets.embedding_store import stored_entries
+
+    root, freed = store() / "embeddings", 0
+    for folder, _, size, used in stored_entries(root):
+        if used:
+            continue
+        freed += size
+        if yes:
+            with hold(root / f"{folder.name}.lock", f"embeddings {folder.name}"):
+                gone = folder.with_name(f".{folder.name}.removed")  # a kill on the way leaves no half an entry
+                folder.rename(gone)
+                shutil.rmtree(gone)
+        print(f"{'removed' if yes else 'would remove'} {folder}")
+    log(f"{freed / 1e6:.1f} MB {'freed' if yes else 'could be freed: add --yes'}")
+
+
+if __name__ == "__main__":
+    run_app(app)

@@ -1,0 +1,177 @@
+"""What a study costs, before it is paid: frames, bytes and time of params.yaml on this machine.
+
+    python -m pipeline.plan
+    python -m pipeline.plan --gpu H100
+
+Counts come from params.yaml alone. Times come from a calibration of a few seconds: encoders made here embed a batch, training
+runs a few updates of the models as configured. A published encoder cannot be timed without its weights: its time is its GFLOP a
+frame over the rate of a large matrix product here, which no network exceeds. Behaviour, rendering and fine-tuning are not
+estimated.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets.errors import UserError
+from pipeline.params import Params, canonical, load_params
+from pipeline.stage import run
+
+if TYPE_CHECKING:
+    from trainers.worldmodel import WorldModel
+
+GPU_RATES: dict[str, dict[str, float]] = {}  # name -> encoder -> frames/s, as measured and noted in docs/gpu.md; none so far
+REFERENCES = ("state", "scratch", "random", "autoencoder")
+_UPDATES = 3  # timed, after one that is not
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of one task: `rows` of the trajectory file, `frames` under all looks, `looks` that models train on."""
+
+    rows: int
+    frames: int
+    looks: int
+
+
+def main(gpu: str = "", params: Path = Path("params.yaml")) -> None:
+    p = load_params(params)
+    if gpu and gpu not in GPU_RATES:
+        known = f"known: {', '.join(GPU_RATES)}" if GPU_RATES else "no GPU has been measured yet (docs/gpu.md)"
+        raise UserError(f"--gpu {gpu}: no measured figures of it; {known}")
+    if p.imports:
+        print("imported tasks are left out: their size is known once they are collected")
+    counts = count(p)
+    tasks = [task for task in p.tasks if task not in p.imports]
+    print(f"{len(tasks)} tasks, each {counts.rows:,} steps in the trajectory file and {counts.frames:,} frames under all looks")
+    names = list(dict.fromkeys(canonical(name) for name in (p.encoder, *REFERENCES)))
+    rate = _gemm_rate()
+    print(f"\n{'encoder':>18} {'MB a task':>10} {'encode':>16} {'train':>16}   ({rate:.0f} GFLOP/s a core, one core)")
+    total = 0.0
+    for name in names:
+        size, encode, bound = _encoding(p, name, counts, rate, gpu)
+        train = _training(p, name) * p.train.updates * len(p.train.seeds)
+        total += (encode + train) * len(tasks)
+        print(f"{name:>18} {size / 1e6:>10.1f} {('> ' if bound else '') + _span(encode):>16} {_span(train):>16}")
+    print(f"\nall tasks, {len(p.train.seeds)} seeds of each, one thing after another: {_span(total)}")
+
+
+def count(p: Params) -> Counts:
+    """The frames that `collect` and `render` will make of one task."""
+    length = p.collect.episode_steps // p.collect.action_repeat + 1
+    episodes, held_out = p.collect.episodes.total, p.collect.validation.total
+    sized = len(p.collect.size.severities) * p.collect.size.looks_per_severity * p.collect.size.episodes.total
+    trained = p.render.train_looks
+    seen = 1 + len(trained.axes) * len(trained.severities) * trained.looks_per_severity
+    shifted = len([axis for axis in p.render.axes if axis != "size"]) * len(p.render.severities) * p.render.looks_per_severity
+    size = len(p.render.severities) * p.render.looks_per_severity if "size" in p.render.axes else 0
+    frames = seen * episodes + shifted * held_out + size * p.collect.size.episodes.total
+    return Counts((episodes + sized) * length, frames * length, seen)
+
+
+def _encoding(p: Params, name: str, counts: Counts, rate: float, gpu: str) -> tuple[float, float, bool]:
+    """(bytes of one task's embeddings, seconds to encode them, whether those are only a lower bound)."""
+    from pipeline.encoders import list_encoders
+
+    info = next((info for info in list_encoders() if info.name == name), None)
+    if name == "scratch":
+        return float(counts.frames * 3 * p.render.size**2), 0.0, False
+    if name == "state":
+        return 0.0, 0.0, False
+    dim = _made_here(p).get(name) or (info.dim if info else None) or 0
+    size = float(counts.frames * dim * (2 if p.encode.dtype == "float16" else 4))
+    if gpu:
+        return size, counts.frames / GPU_RATES[gpu][name], False
+    if info and info.gflop:
+        return size, counts.frames * info.gflop / rate, True
+    return size, counts.frames * _seconds_a_frame(p, name), False
+
+
+def _made_here(p: Params) -> dict[str, int]:
+    made = p.pretrain
+    vits = {name: getattr(made, name).width for name in ("random_vit", "mae_indomain", "dino_indomain")}
+    return {"random_cnn": made.random.dim, "autoencoder": made.autoencoder.dim, **vits}
+
+
+def _seconds_a_frame(p: Params, name: str) -> float:
+    import numpy as np
+    import torch
+
+    from pipeline.encoders import load_encoder
+
+    torch.set_num_threads(1)
+    encoder = load_encoder("random_vit" if name.endswith(("vit", "indomain")) else "random_cnn")
+    frames = np.zeros((p.encode.batch, p.render.size, p.render.size, 3), np.uint8)
+    encoder.embed(frames)
+    start = time.process_time()
+    encoder.embed(frames)
+    return (time.process_time() - start) / len(frames)
+
+
+def _training(p: Params, name: str) -> float:
+    """Seconds of one update of one model on windows of this representation."""
+    import torch
+
+    from trainers.worldmodel import Batch
+
+    torch.set_num_threads(p.compute.threads)
+    model, shape, dtype = _model(p, name)
+    b, steps = p.train.batch, p.train.length
+    flags = torch.zeros(b, steps, dtype=torch.bool)
+    observation = torch.zeros(b, steps, *shape, dtype=dtype) if dtype == torch.uint8 else torch.randn(b, steps, *shape)
+    batch = Batch(observation, torch.zeros(b, steps, _ACTION), torch.zeros(b, steps), flags, flags)
+    optimiser = torch.optim.Adam(model.parameters(), fused=True)
+    start = 0.0
+    for number in range(1 + _UPDATES):
+        if number == 1:
+            start = time.process_time()
+        optimiser.zero_grad()
+        model.loss(batch)[0].backward()
+        optimiser.step()
+    return (time.process_time() - start) / _UPDATES
+
+
+_ACTION, _STATE = 6, 24  # sizes of an action and of a state, which hardly matter to the time
+
+
+def _model(p: Params, name: str) -> "tuple[WorldModel, tuple[int, ...], object]":
+    import torch
+
+    from pipeline.encoders import list_encoders
+    from trainers.algorithms import Sizes, algorithm
+    from trainers.worldmodel import LossScales
+
+    dims = {info.name: info.dim for info in list_encoders()} | _made_here(p)
+    shape: tuple[int, ...] = (p.render.size,) * 2 + (3,) if name == "scratch" else (dims.get(name) or _STATE,)
+    dtype = torch.uint8 if name == "scratch" else torch.float32
+    kind = algorithm(p.algorithms[0])
+    sizes = Sizes(p.train.rssm.model_dump(), LossScales(**p.train.loss.model_dump()))
+    model = kind.build(kind.configure(shape, dtype, _ACTION, sizes))
+    sample = torch.zeros(64, *shape, dtype=dtype) if dtype == torch.uint8 else torch.randn(64, *shape)
+    model.standardise(sample)
+    return model, shape, dtype
+
+
+def _gemm_rate(size: int = 1536) -> float:
+    """GFLOP/s of one thread in a large fp32 matrix product, the best of five."""
+    import torch
+
+    torch.set_num_threads(1)
+    a = torch.randn(size, size)
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        a @ a
+        times.append(time.process_time() - start)
+    return 2 * size**3 / min(times) / 1e9
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+if __name__ == "__main__":
+    run(main)
