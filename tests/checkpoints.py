@@ -80,6 +80,7 @@ def write_checkpoint(spec: dict[str, Any], folder: Path) -> Path:
         held: Any = state
         for key in reversed(container.get("wrap", [])):
             held = {key: held}
+        held = {**container.get("beside", {}), **held}
         torch.save((held, {}) if container.get("tuple") else held, path)
     return path
 
