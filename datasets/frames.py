@@ -53,6 +53,9 @@ class Look:
         return self.axis != "size"
 
 
+DEFAULT_LOOK = Look(DEFAULT, DEFAULT, 0.0, 0, "id")
+
+
 def look_from(raw: dict[str, Any]) -> Look:
     """A look as JSON keeps it (`dataclasses.asdict`)."""
     return Look(**raw | {"images": tuple(raw["images"])})

@@ -23,7 +23,7 @@ def save_contact_sheet(path: Path, folder: Path, frames: Frames, index: EpisodeI
     """
     shifted = [s for s in frames.sets if s.look.axis != DEFAULT]
     columns = sorted({s.look.severity for s in shifted})
-    lines = sorted({_line(s) for s in shifted}, key=lambda line: [_line(s) for s in shifted].index(line))
+    lines = list(dict.fromkeys(_line(s) for s in shifted))
     cells = {(_line(s), s.look.severity): _moment(folder, s, index) for s in shifted}
     plain = _moment(folder, frames.of(DEFAULT), index)
     cell = len(plain)

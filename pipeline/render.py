@@ -18,7 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.errors import UserError
-from datasets.frames import DEFAULT, Frames, FrameSet, FrameShard, Look, Quality, load_frames_index, save_frames_index
+from datasets.frames import (
+    DEFAULT,
+    DEFAULT_LOOK,
+    Frames,
+    FrameSet,
+    FrameShard,
+    Look,
+    Quality,
+    load_frames_index,
+    save_frames_index,
+)
 from pipeline.collect import known_task
 from pipeline.log import log, track
 from pipeline.params import Import, Params, load_params
@@ -136,7 +146,7 @@ def _looks(settings: Params, index: "EpisodeIndex") -> list[Look]:
             raise UserError(
                 f"the trajectories of {index.task} hold no episodes of {look.variant}: run collect again (`dvc repro`)"
             )
-    return [Look(DEFAULT, DEFAULT, 0.0, 0, "id"), *seen, *held_out, *sizes]
+    return [DEFAULT_LOOK, *seen, *held_out, *sizes]
 
 
 def _shards(index: "EpisodeIndex", look: Look, episodes_per_shard: int) -> list[FrameShard]:

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from datasets.manifest import digest, verify
@@ -103,3 +104,34 @@ def test_a_killed_stage_resumes_to_the_same_result(stage: str, whole_group: bool
     verify(tmp_path / out)
     assert digest(tmp_path / out) == digest(reference / out)
     assert not [p for p in (tmp_path / out).parent.iterdir() if p.name.startswith(".")], "leftovers beside the output"
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_of_encode_end_in_one_and_the_same_store(finished, tmp_path: Path):
+    """Each run is killed at a random moment, goes on from what the last left, and the store is emptied whenever it is whole."""
+    reference, seconds = finished
+    extra, out = STAGES["encode"]
+    for folder in ("data", "params.yaml"):
+        source = reference / folder
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / folder)
+    shutil.rmtree(tmp_path / out)
+    rng = np.random.default_rng(0)
+    kills = wholes = 0
+    while kills < 100:
+        process = subprocess.Popen(
+            _command("encode", extra), cwd=tmp_path, env=_environment(tmp_path / "store"), start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            process.wait(timeout=seconds["encode"] * rng.uniform(0.3, 1.1))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+        if (tmp_path / out).exists():
+            verify(tmp_path / out)
+            assert digest(tmp_path / out) == digest(reference / out)
+            shutil.rmtree(tmp_path / out)
+            shutil.rmtree(tmp_path / "store")
+            wholes += 1
+    assert wholes > 3

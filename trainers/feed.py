@@ -64,13 +64,15 @@ class HeldFeed:
     """Windows of rows that are held in one memory; moved to `device` if they are elsewhere."""
 
     def __init__(self, rows: Rows, sampler: WindowSampler, length: int, device: str = "cpu") -> None:
-        self._rows, self._sampler, self._length = rows, sampler, length
+        self._rows, self._sampler = rows, sampler
+        self._windows = [every_window(values, length) for values in rows]
         self.device = torch.device(device)
 
     def next(self) -> Batch:
-        starts = torch.from_numpy(self._sampler.next()).to(self._rows.reward.device)
-        batch = self._rows.windows(starts, self._length)
-        return batch if self.device == self._rows.reward.device else Batch(*(values.to(self.device) for values in batch))
+        held = self._rows.reward.device
+        starts = torch.from_numpy(self._sampler.next()).to(held)
+        batch = Batch(*(torch.index_select(windows, 0, starts) for windows in self._windows))
+        return batch if self.device == held else Batch(*(values.to(self.device) for values in batch))
 
     def observations(self, rows: NDArray[np.int64]) -> Tensor:
         return self._rows.observation[torch.from_numpy(rows)].to(self.device)

@@ -75,15 +75,16 @@ def as_pillow(frames: Tensor, height: int, width: int, mode: str) -> Tensor:
     return pixels
 
 
-def _resampled(frames: Tensor, how: Preprocess) -> Tensor:
-    """uint8 [N, 3, H, W] -> float32 in [0, 1], resampled and cropped by torch."""
+def _resampled(frames: Tensor, how: Preprocess, as_on_gpu: bool | None = None) -> Tensor:
+    """uint8 [N, 3, H, W] -> float32 in [0, 1], resampled and cropped by torch; as a GPU does it where the frames are on one."""
+    gpu = frames.device.type != "cpu" if as_on_gpu is None else as_on_gpu
     height, width = resized(frames.shape[-2], frames.shape[-1], how)
     same = (height, width) == tuple(frames.shape[-2:])
     as_float = how.backend.startswith("float")
     if as_float:
         frames = _to_float(frames)
     if not same:
-        if how.backend == "pil" or (how.backend == "uint8" and frames.device.type != "cpu"):
+        if how.backend == "pil" or (how.backend == "uint8" and gpu):
             frames = as_pillow(frames, height, width, how.filter)
         elif how.backend == "rounded":
             frames = F.interpolate(frames.float(), (height, width), mode=how.filter, antialias=True).round_().clamp_(0, 255)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.episodes import Episode
-from datasets.frames import DEFAULT, Frames, Look, Quality, load_frames_index, read_frame_shard
+from datasets.frames import DEFAULT_LOOK, Frames, Look, Quality, load_frames_index, read_frame_shard
 from pipeline.sim.env import TaskEnv, View
 from pipeline.sim.replay import check_states, open_reader, open_replayer
 
@@ -54,7 +54,7 @@ def check_episode(job: CheckJob) -> Replayed:
         DataError: there is nothing to simulate (imported data), or another MuJoCo's states.
     """
     data = open_reader(job.trajectories)
-    bodies = {look.variant: look for look in (Look(DEFAULT, DEFAULT, 0.0, 0, "id"), *data.index.sizes)}
+    bodies = {look.variant: look for look in (DEFAULT_LOOK, *data.index.sizes)}
     look = bodies[data.index.variant[job.episode]]
     index = load_frames_index(job.frames) if job.frames is not None else None
     env = _environment(job.trajectories, look, index.size if index else None, _camera(index), index.quality if index else "fast")

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from datasets.frames import DEFAULT, Look, Quality
+from datasets.frames import DEFAULT, DEFAULT_LOOK, Look, Quality
 from pipeline.sim.replay import open_reader, open_replayer
 
 MEASURED_STATES = 16
 _SIGMA, _TRUNCATE = 1.5, 3.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-_DEFAULT = Look(DEFAULT, DEFAULT, 0.0, 0, "id")
+_DEFAULT = DEFAULT_LOOK
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def measure_look(job: MeasureJob) -> LookStatistics:
 
 
 def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Structural similarity of two uint8 [H, W, 3] pictures, in [-1, 1] (equations 13 of Wang et al. 2004)."""
+    """Structural similarity of two uint8 [H, W, 3] pictures, in [-1, 1] (equation 13 of Wang et al. 2004)."""
     x, y = a.astype(np.float64), b.astype(np.float64)
 
     def blur(values: NDArray[np.float64]) -> NDArray[np.float64]:
