@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import Row
 
@@ -45,7 +45,7 @@ def _project(root: Path) -> "Params":
     write_frames(root, data, size=PIXELS)
     files = {name: str(write_checkpoint(spec_of(name), root)) for name in THREE}
 
-    def change(values: dict) -> None:  # type: ignore[type-arg]
+    def change(values: dict[str, Any]) -> None:
         values["encode"].update(batch=BATCH, chunk=ROWS, shard=ROWS)
         values["weights"].update(files)
 
@@ -65,7 +65,8 @@ def _ratio(key: str, p: "Params", names: tuple[str, ...], store: Path) -> Row:
     encoding = Encoding(p, TASK, names, store)
     todo = [shard for shard in encoding.plan()[0] if shard.variant == "default"]
     encoding.begin(todo)
-    networks = [(encoding._sources[name]._encoder, name) for name in names]
+    sources: dict[str, Any] = encoding._sources
+    networks = [(sources[name]._encoder, name) for name in names]
     pixels = {name: torch.rand(BATCH, 3, encoder.size, encoder.size) for encoder, name in networks}
 
     def bare() -> None:
