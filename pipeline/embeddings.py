@@ -4,11 +4,15 @@
     python -m pipeline.embeddings inspect data/embeddings/cartpole_swingup/autoencoder --picture embeddings.png
     python -m pipeline.embeddings list
     python -m pipeline.embeddings prune --yes
+    python -m pipeline.embeddings push s3://bucket/encore
+    python -m pipeline.embeddings pull s3://bucket/encore
 
 `inspect` verifies every checksum and tells what made each look's embeddings, their norms, dimensions that never change and
 values that are not finite; the picture is their first two principal components, coloured by reward. `list` shows the store's
 entries and whether an output of some project still holds them; `prune` removes those that none does (without --yes it only says
-which). A removed entry is computed again when it is next asked for; outputs and DVC's cache keep what they hold.
+which). A removed entry is computed again when it is next asked for; outputs and DVC's cache keep what they hold. `push` and
+`pull` share the store's entries through S3 or any other store that fsspec knows, each once; `encode` then finds them.
+Credentials and endpoint are that store's own (`AWS_...`).
 """
 
 import shutil
@@ -107,6 +111,34 @@ def prune(yes: bool = False) -> None:
                 shutil.rmtree(gone)
         print(f"{'removed' if yes else 'would remove'} {folder}")
     log(f"{freed / 1e6:.1f} MB {'freed' if yes else 'could be freed: add --yes'}")
+
+
+@app.command()
+def push(url: str) -> None:
+    """Send the store's entries to an fsspec address, those that are not there."""
+    from datasets.embedding_remote import Remote
+
+    remote, root, sent = Remote(url), store() / "embeddings", 0
+    for folder in sorted(path for path in root.glob("[!.]*") if path.is_dir()):
+        with hold(root / f"{folder.name}.lock", f"embeddings {folder.name}"):
+            size = sum(remote.push(folder))
+        sent += size
+        print(f"{folder.name}  {size / 1e6:9.1f} MB sent")
+    log(f"{url}: {sent / 1e6:.1f} MB sent")
+
+
+@app.command()
+def pull(url: str) -> None:
+    """Bring the entries at an fsspec address into the store, those that are not here."""
+    from datasets.embedding_remote import Remote
+
+    remote, root, brought = Remote(url), store() / "embeddings", 0
+    for entry in remote.entries():
+        with hold(root / f"{entry}.lock", f"embeddings {entry}"):
+            size = sum(remote.pull(entry, root))
+        brought += size
+        print(f"{entry}  {size / 1e6:9.1f} MB brought")
+    log(f"{url}: {brought / 1e6:.1f} MB brought")
 
 
 if __name__ == "__main__":

@@ -86,6 +86,18 @@ def test_the_same_seed_gives_the_same_metrics_bit_for_bit(project: Path):
     assert (project / "results" / "reward_error.parquet").read_bytes() == predictions
 
 
+def test_a_shared_study_comes_back_in_a_clone_without_running_anything(project: Path, tmp_path: Path):
+    dvc(project, "remote", "add", "--force", "--local", "-d", "shared", str(tmp_path / "remote"))
+    dvc(project, "push")
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(project), str(clone)], check=True)
+    dvc(clone, "remote", "add", "--local", "-d", "shared", str(tmp_path / "remote"))
+    dvc(clone, "pull")
+    for file in ("metrics.json", "data/embeddings/cartpole_swingup/random/manifest.json", "report/index.html"):
+        assert (clone / file).read_bytes() == (project / file).read_bytes()
+    assert "Running stage" not in dvc(clone, "repro")
+
+
 def test_selecting_an_encoder_reuses_what_did_not_change(project: Path):
     output = dvc(project, "exp", "run", "-S", "encoder=random")
     ran = sorted(line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage"))
