@@ -82,6 +82,9 @@ class EmbeddingWriter:
         """Write shard `index` whole, and have it on the disk: `values` [min(shard, rows left), ...]."""
         start = index * self.layout.shard
         self._array[start : start + len(values)] = values  # type: ignore[index]
+        if not self.file(index).is_file():  # nothing but fill values (black frames), which Zarr leaves out unless told
+            with zarr.config.set({"array.write_empty_chunks": True}):
+                zarr.open_group(self.path, mode="r+")[ARRAY][start : start + len(values)] = values  # type: ignore[index]
         with open(self.file(index), "rb") as file:
             os.fsync(file.fileno())
 

@@ -150,3 +150,13 @@ def test_damage_to_one_look_does_not_hinder_reading_another(tmp_path):
     write_manifest(tmp_path)
     flip_byte(tmp_path / "other.zarr" / "embedding" / "c" / "0" / "0")
     np.testing.assert_array_equal(load_embeddings(tmp_path, "default").values, values)
+
+
+def test_a_shard_of_black_frames_is_a_file_like_any_other(tmp_path):
+    writer = writer_in(tmp_path, "uint8")
+    writer.write(1, np.zeros((SHARD, *KINDS["uint8"]), np.uint8))
+    assert writer.file(1).stat().st_size > 0
+    for shard in (0, 2, 3):
+        writer.write(shard, writer.blank(shard) + np.uint8(1))
+    write_manifest(tmp_path, {"stage": "encode"})
+    assert not load_embeddings(tmp_path, "default").values[SHARD : 2 * SHARD].any()
