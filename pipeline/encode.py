@@ -100,11 +100,18 @@ def _run(p: Params, task: str, encoders: list[str], encoding: "Encoding", todo: 
     if p.compute.scheduler is None and alone:
         yield from encoding.run(todo)
         return
-    key = digest_of({"params": p.model_dump(mode="json"), "task": task, "frames": digest(Path("data/frames") / task)})
+    key = digest_of(sorted(entry.id for entry in encoding.entries.values()))
     jobs = [ShardJob(p, task, tuple(encoders), store() / "embeddings", shard, key) for shard in todo]
     with open_executor(p.compute) as executor:
         for _, count in map_shards(encode_shard, jobs, executor):
             yield count
+    for shard in todo:
+        for name in shard.encoders:
+            if encoding.entries[name, shard.variant].check([shard.index])[0]:
+                raise UserError(
+                    f"shard {shard.index} of {canonical(name)}, look {shard.variant}, is not here: do the cluster's workers see "
+                    "this folder and $ENCORE_STORE under the same paths, and were they started after the code last changed?"
+                )
 
 
 if __name__ == "__main__":

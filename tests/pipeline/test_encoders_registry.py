@@ -100,6 +100,25 @@ def test_dim_grid_and_cost_are_those_of_the_network(name: str):
     assert (found.gflop, found.parameters) == COSTS[name]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checkpoint_in_the_authors_layout_has_the_networks_keys_and_shapes(name: str):
+    """On the meta device: nothing is allocated, whatever the size."""
+    import torch
+
+    from pipeline.encoders.entry import Entry
+    from tests.checkpoints import spec_of
+
+    entry = entry_of(name)
+    assert isinstance(entry, Entry)
+    with torch.device("meta"):
+        network = entry.network()
+        state = {key: torch.empty(shape) for key, (shape, *_) in spec_of(name)["keys"].items()}
+        found = {key: list(value.shape) for key, value in entry.keys(state, network).items()}
+    expected = {key: list(value.shape) for key, value in network.body.state_dict().items()}
+    assert found == {key: shape for key, shape in expected.items() if key in found}
+    assert [key for key in expected.keys() - found.keys() if not key.endswith("num_batches_tracked")] == []
+
+
 def test_the_code_of_every_encoder_exists():
     for info in list_encoders():
         for file in code_of(info.name):

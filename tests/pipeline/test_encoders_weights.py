@@ -1,11 +1,17 @@
 """Wrong, damaged, hostile or absent weights: one line with the file, what was expected and what was found; nothing executed."""
 
 import argparse
+import hashlib
+import json
+import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -218,3 +224,61 @@ def test_the_published_r2d2_network_gives_unit_descriptors_best_first():
 
 def test_every_fixture_names_a_registered_encoder():
     assert all(entry_of(path.stem) for path in ORACLES.glob("*.json"))
+
+
+class _Hub(BaseHTTPRequestHandler):
+    """The three answers of a hub that its client needs: about a repository, about a file, the file; noted in `asked`."""
+
+    file: Path
+    asked: ClassVar[list[str]] = []
+    commit = "0123456789abcdef0123456789abcdef01234567"
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, body: bool) -> None:
+        self.asked.append(f"{self.command} {self.path}")
+        if "/resolve/" in self.path:
+            content = self.file.read_bytes()
+            headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": self.commit}
+        else:
+            repository = self.path.removeprefix("/api/models/").split("/revision/")[0]
+            content = json.dumps({"id": repository, "sha": self.commit, "siblings": []}).encode()
+            headers = {"Content-Type": "application/json"}
+        self.send_response(200)
+        for key, value in (headers | {"Content-Length": str(len(content))}).items():
+            self.send_header(key, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def test_a_file_comes_from_the_hub_once_and_from_its_cache_ever_after(tmp_path: Path):
+    _Hub.file = write_checkpoint(spec_of("theia_tiny"), tmp_path)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    environment = {key: value for key, value in os.environ.items() if "OFFLINE" not in key} | {
+        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1",
+    }  # fmt: skip
+    command = "from pipeline.encoders import load_encoder; import numpy as np; "
+    command += "print(load_encoder('theia_tiny').embed(np.zeros((1, 8, 8, 3), np.uint8)).shape)"
+
+    def load() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    try:
+        first = load()
+        assert first.returncode == 0 and "[1, 192]" in first.stdout, first.stderr
+        assert any("GET /theaiinstitute/theia-tiny-patch16-224-cdiv/resolve/" in line for line in _Hub.asked)
+        _Hub.asked.clear()
+        assert load().returncode == 0
+        assert not _Hub.asked
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,13 +1,17 @@
 """A full disk ends a stage in one line, with no half-written output, and the same command goes on when there is room."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pipeline import pretrain
 from tests.pipeline import test_collect as collecting
 from tests.pipeline import test_render as rendering
+from tests.synthetic import ROOT
 
 
 @pytest.fixture
@@ -56,3 +60,27 @@ def test_render(small_disk: Path):
     enlarge(small_disk)
     done = rendering.render(small_disk, size=128, axes=["lighting"])
     assert done.returncode == 0, done.stderr
+
+
+def test_encode_asks_for_room_before_it_writes(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from tests.synthetic import TASK, enter_project, make_trajectories, write_params
+
+    project = tmp_path / "project"
+    project.mkdir()
+    enter_project(project, monkeypatch, make_trajectories())
+    write_params(project, lambda values: values["encode"].update(batch=8, chunk=16, shard=64))
+    monkeypatch.setenv("ENCORE_STORE", str(small_disk / "store"))
+
+    def encode() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline.encode", "--encoder", "scratch", "--task", TASK], capture_output=True, text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+
+    pretrain.main("scratch", TASK)
+    refused(encode())
+    assert not (project / "data" / "embeddings").exists()
+    enlarge(small_disk)
+    done = encode()
+    assert done.returncode == 0, done.stderr
+    assert (project / "data" / "embeddings" / TASK / "scratch" / "manifest.json").is_file()
