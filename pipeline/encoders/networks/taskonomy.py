@@ -55,6 +55,7 @@ class Taskonomy(Network):
         self.groupnorm = nn.GroupNorm(8, 8, affine=False)
 
     def forward(self, pixels: Tensor) -> Features:
+        pixels = pixels.contiguous()  # as upstream's are: its last norm amplifies what another order of sums rounds otherwise
         x = self.maxpool(self.relu(self.bn1(self.conv1(self.pad(pixels)))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (N, 2048, 16, 16)
         x = self.groupnorm(self.relu(self.compress_bn(self.compress1(x))))  # (N, 8, 16, 16)
