@@ -1,4 +1,4 @@
-"""Peak memory of collecting and rendering ten times as many episodes, over that of the few.
+"""Peak memory of collecting, rendering and encoding ten times as many episodes, over that of the few.
 
 The sum over a stage's processes, sampled while it runs, as a person would see it.
 """
@@ -22,13 +22,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def measure() -> Iterator[Row]:
-    peaks: dict[str, list[int]] = {"collect": [], "render": []}
+    peaks: dict[str, list[int]] = {"collect": [], "render": [], "encode": []}
     for count in (FEW, FEW * TIMES):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             _write_params(folder, count)
-            for stage in peaks:
-                peaks[stage].append(_peak([sys.executable, "-m", f"pipeline.{stage}", "--task", TASK], folder))
+            for stage in ("collect", "render", "pretrain", "encode"):
+                encoder = ["--encoder", "random"] if stage in ("pretrain", "encode") else []
+                peak = _peak([sys.executable, "-m", f"pipeline.{stage}", "--task", TASK, *encoder], folder)
+                if stage in peaks:
+                    peaks[stage].append(peak)
     for stage, (few, many) in peaks.items():
         detail = f"{TASK}: {4 * FEW} episodes {few >> 20} MiB, {4 * FEW * TIMES} episodes {many >> 20} MiB, processes together"
         yield {"id": f"{stage}_memory_10x", "ratio": many / few, "detail": detail}
