@@ -98,8 +98,9 @@ def open_executor(compute: "Compute") -> Iterator[Executor]:
         return
     import distributed
 
-    for name in ("distributed", "tornado.application", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is said here, in one line
+    for name in (*logging.root.manager.loggerDict, "tornado.application", "asyncio"):
+        if name.startswith(("distributed", "tornado", "asyncio")):  # each has a level of its own
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is said here, in one line
     cluster = None
     if compute.scheduler == "local":
         cluster = distributed.LocalCluster(worker_count(compute.workers), threads_per_worker=1, dashboard_address=None)

@@ -49,7 +49,7 @@ def dvc(project: Path, *arguments: str, store: str = "store", check: bool = True
 def commit(project: Path, message: str) -> None:
     """Commit everything that git does not ignore."""
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
-    for command in (["add", "-A"], ["commit", "-qm", message]):
+    for command in (["add", "-A"], ["commit", "--allow-empty", "-qm", message]):
         subprocess.run([*git, *command], cwd=project, check=True)
 
 

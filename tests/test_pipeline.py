@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.study import dvc, make_project
+from tests.study import commit, dvc, make_project
 from tests.synthetic import TASK
 
 pytestmark = pytest.mark.xdist_group("pipeline")
@@ -87,6 +87,7 @@ def test_the_same_seed_gives_the_same_metrics_bit_for_bit(project: Path):
 
 
 def test_a_shared_study_comes_back_in_a_clone_without_running_anything(project: Path, tmp_path: Path):
+    commit(project, "what the forced run took")
     dvc(project, "remote", "add", "--force", "--local", "-d", "shared", str(tmp_path / "remote"))
     dvc(project, "push")
     clone = tmp_path / "clone"
