@@ -12,7 +12,7 @@ from typing import Any
 
 import fsspec
 
-from datasets.embedding_store import IDENTITY, SHARDS, VALUES
+from datasets.embedding_store import IDENTITY, SHARDS, VALUES, value_files
 from datasets.errors import DataError, UserError
 from datasets.manifest import sha256_file
 
@@ -51,7 +51,7 @@ class Remote:
         there = self._sizes(folder.name)
         for name in _ordered(_local(folder)):
             size = (folder / name).stat().st_size
-            if there.get(name) != size or name == IDENTITY:
+            if there.get(name) != size:
                 self._fs.makedirs(self._at(folder.name, PurePosixPath(name).parent.as_posix()), exist_ok=True)
                 self._fs.put_file(str(folder / name), self._at(folder.name, name))
                 yield size
@@ -97,9 +97,9 @@ class Remote:
 
 
 def _local(folder: Path) -> list[str]:
-    kept = (VALUES, SHARDS)
-    files = [path for part in kept for path in (folder / part).rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return [path.relative_to(folder).as_posix() for path in files] + ([IDENTITY] if (folder / IDENTITY).is_file() else [])
+    notes = [f"{SHARDS}/{note.name}" for note in (folder / SHARDS).glob("*.json")]
+    identity = [IDENTITY] if (folder / IDENTITY).is_file() else []
+    return [f"{VALUES}/{name}" for name in value_files(folder)] + notes + identity
 
 
 def _ordered(names: list[str]) -> list[str]:

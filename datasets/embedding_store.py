@@ -76,8 +76,8 @@ class Entry:
     def publish(self, target: Path, out: Path) -> None:
         """Give `target` (a folder LOOK.zarr of the output `out`) these values: by hard links, or copied where that cannot be."""
         source = self.folder / VALUES
-        for file in sorted(path for path in source.rglob("*") if path.is_file()):
-            linked = target / file.relative_to(source)
+        for name in value_files(self.folder):
+            file, linked = source / name, target / name
             linked.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(file, linked)
@@ -91,6 +91,20 @@ class Entry:
 
     def _note(self, index: int) -> Path:
         return self.folder / SHARDS / f"{index}.json"
+
+
+def value_files(folder: Path) -> list[str]:
+    """Names below VALUES of what counts of an entry: the group's metadata and the shards that are noted, sorted.
+
+    Whatever else lies there is what a killed writer left.
+    """
+    noted = {note.stem for note in (folder / SHARDS).glob("*.json")}
+    found = []
+    for file in (folder / VALUES).rglob("*"):
+        parts = file.relative_to(folder / VALUES).parts  # ARRAY, "c", shard, "0", ...
+        if parts[-1] == "zarr.json" or (len(parts) > 3 and parts[2] in noted and parts[-1] == "0" and file.is_file()):
+            found.append("/".join(parts))
+    return sorted(found)
 
 
 def _is_whole(file: Path, noted: Path) -> bool:

@@ -57,7 +57,7 @@ def test_entries_go_through_s3_once_and_are_used(bucket: str, project: Path, cap
     made = digest(OUT)
     done = _run("push", bucket)
     assert done.returncode == 0 and " 0.1 MB sent" in done.stderr, done.stderr
-    assert " 0.0 MB sent" in _run("push", bucket).stderr  # the two small identities only
+    assert " 0.0 MB sent" in _run("push", bucket).stderr
     shutil.rmtree(project / "store")
     shutil.rmtree(OUT)
     done = _run("pull", bucket)

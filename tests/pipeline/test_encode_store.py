@@ -59,6 +59,18 @@ def test_what_the_store_holds_is_not_computed_again(project: Path, capsys):
     assert digest(FOLDER / "random") == first
 
 
+def test_what_a_killed_writer_left_is_not_published(project: Path, capsys):
+    _encode(capsys)
+    whole = digest(FOLDER / "random")
+    entry = Path(os.environ["ENCORE_STORE"]) / "embeddings" / _ids()[0] / "values.zarr"
+    for name in ("embedding/c/1/0.0123abcd.partial", "zarr.0123abcd.partial", "embedding/c/9/0"):
+        (entry / name).parent.mkdir(exist_ok=True)
+        (entry / name).write_bytes(b"half a shard")
+    shutil.rmtree(FOLDER)
+    assert "0 rows in 0 shards" in _encode(capsys)
+    assert digest(FOLDER / "random") == whole
+
+
 def test_a_new_look_is_the_only_one_that_is_encoded(project: Path, capsys):
     frames = Path("data/frames") / TASK
     whole = load_frames_index(frames)
