@@ -1,4 +1,4 @@
-"""Windows of ten million frames: mapped shards against bare copies at the same offsets. Needs 16 GB of disk, 20 of memory.
+"""Windows of ten million frames: mapped shards against bare copies of such windows. Needs 16 GB of disk, 20 of memory.
 
     python -m benchmarks.windows_large
     python -m benchmarks.windows_large --frames 1000000

@@ -1,13 +1,12 @@
 """What stored embeddings look like: norms, dimensions that never change, values that are not finite."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.embeddings import load_embeddings
+from datasets.embeddings import Embeddings
 from datasets.errors import DataError
 
 _ROWS = 20_000  # at most, evenly spaced, for the covariance
@@ -37,16 +36,15 @@ class Quality:
     effective: float
 
 
-def describe(folder: Path, variant: str) -> Quality:
-    """Describe one look of `data/embeddings/TASK/ENCODER`.
+def describe(stored: Embeddings[NDArray[Any]]) -> Quality:
+    """Describe one look's embeddings.
 
     Raises:
-        DataError: missing or damaged.
+        DataError: it holds no rows.
     """
-    stored = load_embeddings(folder, variant)
     rows = stored.rows
     if not len(rows):
-        raise DataError(f"{folder / variant}.zarr holds no rows")
+        raise DataError(f"look {stored.attributes.get('variant')} of the embeddings holds no rows")
     sample = stored.values[rows[np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(np.int64)]]
     flat = sample.reshape(len(sample), -1)
     finite = np.isfinite(flat).all(1)

@@ -17,7 +17,7 @@ Credentials and endpoint are that store's own (`AWS_...`).
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -26,7 +26,10 @@ from pipeline.stage import run_app, verbatim
 from pipeline.work import hold, store
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from datasets.embedding_quality import Quality
+    from datasets.embeddings import Embeddings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=verbatim(__doc__ or ""))
 _SHOWN = ["encoder", "weights_sha256", "layer", "pooling", "preprocessing", "pretrained_on", "dtype", "precision", "device"]
@@ -37,39 +40,38 @@ _SHOWN += ["batch", "threads", "frames_digest"]
 def inspect(folder: Path, picture: Path | None = None) -> None:
     """Verify one encoder's embeddings of one task and describe them, look by look."""
     from datasets.embedding_quality import describe
-    from datasets.manifest import read_manifest, verify
+    from datasets.embeddings import load_embeddings
+    from datasets.manifest import read_manifest
 
-    verify(folder)
     files = read_manifest(folder)["files"]
     looks = sorted({name.partition(".zarr/")[0] for name in files}, key=lambda name: (name != "default", name))
-    log(f"{folder}: {len(files)} files, {sum(entry['bytes'] for entry in files.values()) / 1e6:.1f} MB, every checksum holds")
     for look in looks:
-        found = describe(folder, look)
+        stored = load_embeddings(folder, look)  # which verifies what it reads
         if look == looks[0]:
-            print("\n".join(f"  {key}: {found.attributes[key]}" for key in _SHOWN if found.attributes.get(key) is not None))
-        print(_line(look, found))
-    if picture:
-        _save_components(picture, folder, looks[0])
-        log(f"{picture}: the first two principal components of look {looks[0]}, coloured by reward")
+            print("\n".join(f"  {key}: {stored.attributes[key]}" for key in _SHOWN if stored.attributes.get(key) is not None))
+            if picture:
+                _save_components(picture, folder, stored)
+        print(_line(look, describe(stored)))
+    log(f"{folder}: {len(files)} files, {sum(entry['bytes'] for entry in files.values()) / 1e6:.1f} MB, every checksum holds")
 
 
-def _save_components(picture: Path, folder: Path, look: str) -> None:
+def _save_components(picture: Path, folder: Path, stored: "Embeddings[NDArray[Any]]") -> None:
     import numpy as np
     import polars as pl
 
     from analysis.components import components_chart
     from datasets.embedding_quality import principal_components
-    from datasets.embeddings import load_embeddings
     from datasets.trajectories import load_trajectories
     from pipeline.work import replacing
 
-    stored = load_embeddings(folder, look)
+    look = stored.attributes["variant"]
     rows = stored.rows[np.linspace(0, len(stored.rows) - 1, min(len(stored.rows), 5000)).astype(np.int64)]
     first, second = principal_components(stored.values[rows]).T
     reward = load_trajectories(Path("data/trajectories") / folder.parent.name).reward[rows]
     chart = components_chart(pl.DataFrame({"first": first, "second": second, "reward": reward}), f"{folder.name}, look {look}")
     with replacing(picture) as temporary:
         chart.save(temporary, format="png", ppi=120)
+    log(f"{picture}: the first two principal components of look {look}, coloured by reward")
 
 
 def _line(look: str, found: "Quality") -> str:

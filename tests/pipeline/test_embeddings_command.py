@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from datasets.embedding_quality import describe, principal_components
-from datasets.embeddings import EmbeddingWriter, Layout
+from datasets.embeddings import EmbeddingWriter, Layout, load_embeddings
 from datasets.manifest import write_manifest
 from pipeline import encode, pretrain
 from pipeline.params import load_params
@@ -84,7 +84,7 @@ def test_collapsed_dimensions_and_values_that_are_not_finite_are_counted(tmp_pat
     writer = EmbeddingWriter(tmp_path / "default.zarr", Layout(100, (6,), "float32", 10, 100), {"rows": [[0, 90]]})
     writer.write(0, values)
     write_manifest(tmp_path)
-    found = describe(tmp_path, "default")
+    found = describe(load_embeddings(tmp_path, "default"))
     assert (found.rows, found.constant, found.not_finite) == (90, 1, 1)
     norms = np.linalg.norm(np.delete(values[:90], 7, axis=0), axis=1)
     assert found.norm_mean == pytest.approx(norms.mean(), rel=1e-5)
