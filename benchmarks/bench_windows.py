@@ -91,7 +91,7 @@ def _copy(values: Any, count: int) -> Draw:
 
 def write_shards(group: Path, values: Any) -> "tuple[Path, MappedRows]":
     """Values [T, D] as `encode` stores them (chunks of 256 rows, shards of 4096), and mapped."""
-    from datasets.embeddings import ARRAY, EmbeddingWriter, Layout
+    from datasets.embedding_shards import ARRAY, EmbeddingWriter, Layout
     from datasets.mapped import MappedRows
 
     writer = EmbeddingWriter(group, Layout(len(values), values.shape[1:], "float16", 256, 4096), {})

@@ -23,7 +23,7 @@ DIM, SHARD = 768, 4096
 
 
 def main(gigabytes: float = 10.0) -> None:
-    from datasets.embeddings import EmbeddingWriter, Layout
+    from datasets.embedding_shards import EmbeddingWriter, Layout
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

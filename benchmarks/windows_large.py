@@ -25,7 +25,7 @@ SHARD = 4096
 
 
 def main(frames: int = 10_000_000) -> None:
-    from datasets.embeddings import ARRAY, EmbeddingWriter, Layout
+    from datasets.embedding_shards import ARRAY, EmbeddingWriter, Layout
     from datasets.mapped import MappedRows
     from datasets.windows import WindowSampler
 

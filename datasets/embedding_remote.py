@@ -12,7 +12,7 @@ from typing import Any
 
 import fsspec
 
-from datasets.embedding_store import IDENTITY, SHARDS, VALUES, value_files
+from datasets.embedding_store import IDENTITY, SHARDS, VALUES, shard_file, value_files
 from datasets.errors import DataError, UserError
 from datasets.manifest import sha256_file
 
@@ -76,7 +76,7 @@ class Remote:
             yield there[name]
 
     def _check(self, folder: Path, note: Path, noted: dict[str, Any]) -> None:
-        shard = next((folder / VALUES).glob(f"*/c/{note.stem}/**/0"), None)
+        shard = shard_file(folder, note.stem)
         if shard is None or shard.stat().st_size != noted["bytes"] or sha256_file(shard) != noted["sha256"]:
             if shard is not None:
                 shard.unlink()

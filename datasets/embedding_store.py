@@ -1,7 +1,7 @@
 """Embeddings by what made them: one folder per (frames, encoder, weights, layer, pooling, preprocessing, dtype, ...).
 
     STORE/embeddings/ID/identity.json     everything that the values depend on; ID is its digest
-    STORE/embeddings/ID/values.zarr       the Zarr group, as `datasets.embeddings` describes it
+    STORE/embeddings/ID/values.zarr       a Zarr group of one array, as `datasets.embeddings` describes it
     STORE/embeddings/ID/shards/N.json     written after shard N is on the disk: its bytes and sha256
     STORE/embeddings/ID/used/*.json       outputs that hold these values
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets.embeddings import ARRAY, EmbeddingWriter, Layout
+from datasets.embedding_shards import ARRAY, EmbeddingWriter, Layout
 from datasets.errors import DataError
 from datasets.manifest import digest_of, read_manifest, sha256_file, write_json
 
@@ -23,7 +23,7 @@ VALUES, SHARDS, USED, IDENTITY = "values.zarr", "shards", "used", "identity.json
 
 
 class Entry:
-    """One look's embeddings by one encoder, as far as they have been computed.
+    """One array of one look by one encoder, as far as it has been computed.
 
     Attributes:
         id: digest of the identity. folder: where it lies. attributes: of the Zarr group.
@@ -67,16 +67,21 @@ class Entry:
 
     def write(self, writer: EmbeddingWriter, index: int, values: Any) -> None:
         """Write shard `index` and, once it is on the disk, note its checksum."""
+        file = writer.file(index)
         self._note(index).unlink(missing_ok=True)
-        self._file(index).unlink(missing_ok=True)  # a link of it elsewhere keeps what it holds
+        file.unlink(missing_ok=True)  # a link of it elsewhere keeps what it holds
         writer.write(index, values)
-        file = self._file(index)
         write_json(self._note(index), {"bytes": file.stat().st_size, "sha256": sha256_file(file)})
 
     def publish(self, target: Path, out: Path) -> None:
-        """Give `target` (a folder LOOK.zarr of the output `out`) these values: by hard links, or copied where that cannot be."""
+        """Give `target` (a folder LOOK.zarr of the output `out`) these values: by hard links, or copied where that cannot be.
+
+        The group's own metadata are those of `embedding`, whatever lies beside it.
+        """
         source = self.folder / VALUES
         for name in value_files(self.folder):
+            if name == "zarr.json" and self.layout.array != ARRAY:
+                continue
             file, linked = source / name, target / name
             linked.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -87,24 +92,36 @@ class Entry:
         write_json(self.folder / USED / f"{digest_of(str(out.resolve()))[:24]}.json", {"out": str(out.resolve())})
 
     def _file(self, index: int) -> Path:
-        return self.folder.joinpath(VALUES, ARRAY, "c", str(index), *["0"] * len(self.layout.shape))
+        return self.folder / VALUES / self.layout.file(index)
 
     def _note(self, index: int) -> Path:
         return self.folder / SHARDS / f"{index}.json"
 
 
 def value_files(folder: Path) -> list[str]:
-    """Names below VALUES of what counts of an entry: the group's metadata and the shards that are noted, sorted.
+    """Names below VALUES of what counts of an entry: the metadata and the shards that are noted, sorted.
 
     Whatever else lies there is what a killed writer left.
     """
     noted = {note.stem for note in (folder / SHARDS).glob("*.json")}
     found = []
     for file in (folder / VALUES).rglob("*"):
-        parts = file.relative_to(folder / VALUES).parts  # ARRAY, "c", shard, "0", ...
-        if parts[-1] == "zarr.json" or (len(parts) > 3 and parts[2] in noted and parts[-1] == "0" and file.is_file()):
+        parts = file.relative_to(folder / VALUES).parts
+        if parts[-1] == "zarr.json" or (file.is_file() and _number(parts) in noted):
             found.append("/".join(parts))
     return sorted(found)
+
+
+def _number(parts: tuple[str, ...]) -> str | None:
+    """Which shard a file (array, "c", number, "0", ...) is, as text; None where it is no shard."""
+    return parts[2] if len(parts) > 2 and parts[1] == "c" and set(parts[3:]) <= {"0"} else None
+
+
+def shard_file(folder: Path, number: str) -> Path | None:
+    """The file of an entry's shard."""
+    values = folder / VALUES
+    found = [*values.glob(f"*/c/{number}"), *values.glob(f"*/c/{number}/**/0")]
+    return next((file for file in found if file.is_file()), None)
 
 
 def _is_whole(file: Path, noted: Path) -> bool:

@@ -210,7 +210,8 @@ def read_frame_rows(
     wanted = set(rows.tolist())
     found = 0
     for shard in frames.shards:
-        if not any(wanted.intersection(range(start, stop)) for start, stop in shard.rows):
+        inside = np.searchsorted(rows, np.asarray(shard.rows).T)  # of the first wanted row from each start, and stop, on
+        if (inside[0] == inside[1]).all():
             continue
         for _, _, frame in read_frame_shard(folder / shard.file, lambda e, t: int(episode_starts[e]) + t in wanted):
             found += 1

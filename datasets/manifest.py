@@ -79,8 +79,8 @@ def digest(folder: Path) -> str:
     return digest_of(read_manifest(folder)["files"])
 
 
-def verify(folder: Path, only: str = "") -> dict[str, Any]:
-    """Check every file of a published folder (those whose name starts with `only`) against its manifest.
+def verify(folder: Path, only: str | tuple[str, ...] = "") -> dict[str, Any]:
+    """Check every file of a published folder (those whose name starts with `only`, or with one of them) against its manifest.
 
     Returns:
         The manifest.

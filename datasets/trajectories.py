@@ -51,14 +51,18 @@ class TrajectoryReader:
         rows = self.index.rows_of(episode)
         return Episode(**{name: self._file[name][rows] for name in ROW_ARRAYS}, model=self.model_of(episode))
 
-    def physics(self, rows: slice) -> NDArray[np.float64]:
-        """float64 [rows, P]."""
-        return np.asarray(self._file["physics"][rows])
+    def read(self, name: str, rows: slice) -> NDArray[Any]:
+        """Rows [n, ...] of one of `ROW_ARRAYS`."""
+        return np.asarray(self._file[name][rows])
+
+    def size_of(self, name: str) -> int:
+        """Width of one of the arrays [T, width]: of `physics` P, 0 where none was recorded; of `observation` O."""
+        return int(self._file[name].shape[1])
 
     @property
-    def state_size(self) -> int:
-        """P; 0 where no physics was recorded."""
-        return int(self._file["physics"].shape[1])
+    def rows(self) -> int:
+        """T."""
+        return int(self.index.episode_ends[-1])
 
     def model_of(self, episode: int) -> dict[str, NDArray[np.float64]]:
         """The stored MjModel fields of one episode."""

@@ -54,13 +54,13 @@ def main(encoder: str = "", task: str = "", encoders: str = "", params: Path = P
     with open_work("encode", out, key) as work:
         if work is not None:
             entries = _fill(p, task, [encoder])
-            for (_, variant), entry in entries.items():
+            for (_, variant, _), entry in entries.items():
                 entry.publish(work.result / f"{variant}.zarr", out)
-            work.meta["entries"] = {variant: entry.id for (_, variant), entry in entries.items()}
+            work.meta["entries"] = {f"{variant}.zarr/{array}": entry.id for (_, variant, array), entry in entries.items()}
 
 
-def _fill(p: Params, task: str, encoders: list[str]) -> "dict[tuple[str, str], Entry]":
-    """Have the store hold every look by every encoder; returns its entries."""
+def _fill(p: Params, task: str, encoders: list[str]) -> "dict[tuple[str, str, str], Entry]":
+    """Have the store hold every look by every encoder; returns its entries by (encoder, look, array)."""
     from pipeline.encode_shards import Encoding
 
     root = store() / "embeddings"
@@ -90,7 +90,7 @@ def _one_by_one(counts: "Iterator[int]") -> "Iterator[None]":
 
 def _run(p: Params, task: str, encoders: list[str], encoding: "Encoding", todo: "list[Shard]") -> "Iterator[int]":
     """Rows done, as they are: here, or on other processes or a cluster where that pays."""
-    from pipeline.encode_shards import ShardJob, encode_shard
+    from pipeline.encode_jobs import ShardJob, encode_shard
     from pipeline.encoders.registry import list_encoders
     from pipeline.parallel import map_shards, open_executor, worker_count
 
@@ -106,12 +106,11 @@ def _run(p: Params, task: str, encoders: list[str], encoding: "Encoding", todo: 
         for _, count in map_shards(encode_shard, jobs, executor):
             yield count
     for shard in todo:
-        for name in shard.encoders:
-            if encoding.entries[name, shard.variant].check([shard.index])[0]:
-                raise UserError(
-                    f"shard {shard.index} of {canonical(name)}, look {shard.variant}, is not here: do the cluster's workers see "
-                    "this folder and $ENCORE_STORE under the same paths, and were they started after the code last changed?"
-                )
+        for piece in encoding.lacks(shard):
+            raise UserError(
+                f"shard {piece.number} of {canonical(piece.encoder)}, look {shard.variant}, is not here: do the cluster's "
+                "workers see this folder and $ENCORE_STORE under the same paths, and did they start after the code last changed?"
+            )
 
 
 if __name__ == "__main__":

@@ -1,39 +1,48 @@
 """Where a stored row's values come from: a frozen encoder, the frames themselves, or the task's observation."""
 
+from collections.abc import Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.episodes import Trajectories
+from datasets.embedding_shards import ARRAY, Layout
 from datasets.errors import UserError
 from datasets.frames import load_frames_index
 from datasets.manifest import digest
+from datasets.trajectories import TrajectoryReader
+from pipeline.frozen import open_encoder
 from pipeline.log import log
 from pipeline.params import Params, canonical
-from pipeline.weights import pretrained_on, resolve_weights
+from pipeline.tokens import TokenArrays
+from pipeline.weights import pretrained_on
 
 if TYPE_CHECKING:
-    from pipeline.encoders.base import Encoder
+    from torch import Tensor
 
 _NO_STATE = "none: the data has no state; a blind control"
 _GPU_BATCH = 1024  # frames read together where a GPU embeds them; halved until they fit
 Rows = NDArray[np.int64]
 
 
+class Array(NamedTuple):
+    """One array that is stored, and what identifies its values."""
+
+    layout: Layout
+    attributes: dict[str, Any]
+
+
 class Source(Protocol):
     """Values for rows, batch by batch, and what identifies them.
 
     Attributes:
-        shape: of one row's value. dtype: as stored. attributes: for the Zarr group.
+        arrays: what is stored of a row, by name.
         reads_frames: whether it needs the frames of the rows.
         batch: frames of a batch.
     """
 
-    shape: tuple[int, ...]
-    dtype: str
-    attributes: dict[str, Any]
+    arrays: dict[str, Array]
     reads_frames: bool
     batch: int
 
@@ -41,50 +50,53 @@ class Source(Protocol):
         """What `embed` takes: uint8 frames [n, H, W, 3] preprocessed. Runs ahead of it, in another thread."""
         ...
 
-    def embed(self, prepared: Any, rows: Rows) -> Any:
-        """Values [n, *shape] of `rows`, an array or a tensor on any device."""
+    def embed(self, prepared: Any, rows: Rows, wanted: Set[str]) -> dict[str, Any]:
+        """The `wanted` arrays' values [n, ...] of `rows`, ascending: arrays or tensors on any device."""
         ...
 
 
 class _FromObservation:
-    dtype, reads_frames = "float32", False
+    reads_frames = False
 
-    def __init__(self, p: Params, task: str, data: Trajectories) -> None:
-        self._values, self.batch = data.observation, p.encode.shard
-        self.attributes = {"preprocessing": "the task's observation, flattened", "trajectories": digest(_trajectories(task))}
-        if not data.observation.shape[1]:  # imported images: what is learned from actions and rewards alone
-            self._values = np.zeros((len(data.observation), 1), np.float32)
-            self.attributes["preprocessing"] = _NO_STATE
-            log(f"encode state: {data.task} has no state; a constant 0 stands for it, so that `state` is a blind control")
-        self.shape: tuple[int, ...] = self._values.shape[1:]
+    def __init__(self, p: Params, task: str, reader: TrajectoryReader) -> None:
+        self._reader, self.batch, self._size = reader, p.encode.shard, reader.size_of("observation")
+        attributes = _attributes("state", "float32", preprocessing="the task's observation, flattened")
+        attributes["trajectories"] = digest(reader.path.parent)
+        if not self._size:  # imported images: what is learned from actions and rewards alone
+            attributes["preprocessing"] = _NO_STATE
+            log(f"encode state: {task} has no state; a constant 0 stands for it, so that `state` is a blind control")
+        self.arrays = {ARRAY: Array(_layout(p, reader.rows, (self._size or 1,), "float32"), attributes)}
 
     def prepare(self, frames: NDArray[np.uint8] | None) -> Any:
         return None
 
-    def embed(self, prepared: Any, rows: Rows) -> Any:
-        return self._values[rows]
+    def embed(self, prepared: Any, rows: Rows, wanted: Set[str]) -> dict[str, Any]:
+        if not self._size:
+            return {ARRAY: np.zeros((len(rows), 1), np.float32)}
+        first = int(rows[0])
+        return {ARRAY: self._reader.read("observation", slice(first, int(rows[-1]) + 1))[rows - first]}
 
 
 class _FromFrames:
-    dtype, reads_frames = "uint8", True
+    reads_frames = True
 
-    def __init__(self, p: Params, task: str) -> None:
+    def __init__(self, p: Params, task: str, rows: int) -> None:
         size = load_frames_index(Path("data/frames") / task).size
-        self.shape: tuple[int, ...] = (size, size, 3)
-        self.attributes = {"preprocessing": "none: the frame itself"}
+        layout = _layout(p, rows, (size, size, 3), "uint8")._replace(compress=True)
+        self.arrays = {ARRAY: Array(layout, _attributes("scratch", "uint8", preprocessing="none: the frame itself"))}
         self.batch = p.encode.batch
 
     def prepare(self, frames: NDArray[np.uint8] | None) -> Any:
         return frames
 
-    def embed(self, prepared: Any, rows: Rows) -> Any:
-        return prepared
+    def embed(self, prepared: Any, rows: Rows, wanted: Set[str]) -> dict[str, Any]:
+        return {ARRAY: prepared}
 
 
 class _FromEncoder:
     reads_frames = True
 
-    def __init__(self, p: Params, encoder: str, task: str) -> None:
+    def __init__(self, p: Params, encoder: str, task: str, rows: int) -> None:
         import torch
 
         torch.set_num_threads(p.compute.threads)
@@ -92,15 +104,16 @@ class _FromEncoder:
         self._fixed = p.compute.device == "cpu"
         self.batch = p.encode.batch if self._fixed else max(_GPU_BATCH, p.encode.batch)
         self._most = self.batch
-        self.shape: tuple[int, ...] = (self._encoder.dim,)
-        self.dtype: str = p.encode.dtype
-        self.attributes = {
-            "weights_sha256": sha256, "layer": self._encoder.layer, "pooling": self._encoder.pooling,
-            "preprocessing": self._encoder.preprocessing, "device": p.compute.device,
-            "batch": self.batch if self._fixed else None, "threads": p.compute.threads if self._fixed else None,
-            "precision": p.encode.precision, "compiled": p.encode.compile, "torch": torch.__version__.split("+")[0],
-            **pretrained_on(encoder, task),
-        }  # fmt: skip
+        attributes = _attributes(
+            canonical(encoder), p.encode.dtype, weights_sha256=sha256, layer=self._encoder.layer, pooling=self._encoder.pooling,
+            preprocessing=self._encoder.preprocessing, device=p.compute.device, batch=self.batch if self._fixed else None,
+            threads=p.compute.threads if self._fixed else None, precision=p.encode.precision, compiled=p.encode.compile,
+            torch=torch.__version__.split("+")[0], **pretrained_on(encoder, task),
+        )  # fmt: skip
+        self.arrays = {ARRAY: Array(_layout(p, rows, (self._encoder.dim,), p.encode.dtype), attributes)}
+        self._tokens = TokenArrays(p.encode, self._encoder, rows)
+        for name, (layout, own) in self._tokens.arrays.items():
+            self.arrays[name] = Array(layout, {**attributes, **own, "dtype": layout.dtype})
 
     def prepare(self, frames: NDArray[np.uint8] | None) -> Any:
         """On a CPU padded to the fixed micro-batch, so that the same frame gives the same bytes wherever a shard ends."""
@@ -108,14 +121,14 @@ class _FromEncoder:
         short = self.batch - len(frames) if self._fixed else 0
         return self._encoder.pixels(np.concatenate([frames, np.repeat(frames[-1:], short, axis=0)]) if short else frames)
 
-    def embed(self, prepared: Any, rows: Rows) -> Any:
+    def embed(self, prepared: Any, rows: Rows, wanted: Set[str]) -> dict[str, Any]:
         """In one forward pass, or in as many as fit into a GPU's memory."""
         import torch
 
         while True:
             try:
-                parts = [self._encoder.embed_pixels(part) for part in prepared.split(self._most)]
-                return torch.cat(parts)[: len(rows)]
+                parts = [self._values(part, wanted) for part in prepared.split(self._most)]
+                return {name: torch.cat([part[name] for part in parts])[: len(rows)] for name in wanted}
             except torch.OutOfMemoryError:
                 if self._most == 1:
                     raise UserError(
@@ -125,44 +138,30 @@ class _FromEncoder:
                 log(f"encode {self._encoder.name}: out of memory, {self._most} frames at a time from here on")
                 torch.cuda.empty_cache()
 
-
-def _trajectories(task: str) -> Path:
-    return Path("data/trajectories") / task
-
-
-def open_encoder(p: Params, encoder: str, task: str) -> "tuple[Encoder, str | None]":
-    """A frozen encoder, registered or `custom`, with the weights that `pretrain` made or resolved, and their sha256.
-
-    Raises:
-        UserError: its weights are missing, altered or of another encoder.
-    """
-    from pipeline.encoders import load_encoder
-    from pipeline.encoders.custom import load_custom
-
-    file, sha256 = resolve_weights(encoder, task)
-    if custom := p.custom.get(encoder):
-        opened = load_custom(encoder, custom.base, custom.layer, custom.pooling, file, p.compute.device)
-    else:
-        opened = load_encoder(encoder, file, p.compute.device)
-    opened.run_as(p.encode.precision, p.encode.compile)
-    return opened, sha256
+    def _values(self, pixels: "Tensor", wanted: Set[str]) -> "dict[str, Tensor]":
+        if not wanted - {ARRAY}:
+            return {ARRAY: self._encoder.embed_pixels(pixels)}
+        features = self._encoder.features(pixels)
+        return {ARRAY: features.vector, **self._tokens.values(features, wanted)}
 
 
-def open_source(p: Params, encoder: str, task: str, data: Trajectories) -> Source:
+def _attributes(encoder: str, dtype: str, **known: Any) -> dict[str, Any]:
+    return {"encoder": encoder, "weights_sha256": None, "layer": None, "pooling": None, "dtype": dtype, **known}
+
+
+def _layout(p: Params, rows: int, shape: tuple[int, ...], dtype: str) -> Layout:
+    return Layout(rows, shape, dtype, p.encode.chunk, p.encode.shard)
+
+
+def open_source(p: Params, encoder: str, task: str, reader: TrajectoryReader) -> Source:
     """The source of one representation's stored rows.
 
     Raises:
         UserError: its weights are missing, altered or of another encoder.
     """
     name = canonical(encoder)
-    source: Source
     if name == "state":
-        source = _FromObservation(p, task, data)
-    elif name == "scratch":
-        source = _FromFrames(p, task)
-    else:
-        source = _FromEncoder(p, encoder, task)
-    source.attributes = {
-        "encoder": name, "weights_sha256": None, "layer": None, "pooling": None, "dtype": source.dtype, **source.attributes,
-    }  # fmt: skip
-    return source
+        return _FromObservation(p, task, reader)
+    if name == "scratch":
+        return _FromFrames(p, task, reader.rows)
+    return _FromEncoder(p, encoder, task, reader.rows)

@@ -54,7 +54,7 @@ def open_observation_encoder(p: Params, encoder: str, task: str, shape: tuple[in
     name = canonical(encoder)
     if name in _KEYS:
         return ObservationEncoder(_KEYS[name], shape, dtype, None)
-    from pipeline.encoding import open_encoder
+    from pipeline.frozen import open_encoder
 
     frozen, _ = open_encoder(p, encoder, task)
     return ObservationEncoder("image", shape, dtype, lambda frames: frozen.embed(frames).cpu().numpy())

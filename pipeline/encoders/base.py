@@ -1,5 +1,7 @@
 """What a frozen encoder is: uint8 frames in, one float32 vector a frame out."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,6 +13,32 @@ from pipeline.encoders.networks.network import Network
 from pipeline.encoders.preprocess import by_pillow, check_frames, prepare
 
 Frames = NDArray[np.uint8] | Tensor
+
+
+class Features(NamedTuple):
+    """What one forward pass gives.
+
+    Attributes:
+        vector: float32 [N, dim].
+        tokens: float32 [N, h, w, D]; None where there is no spatial grid.
+        hidden: float32 [N, tokens, D] after the block that `keep_hidden` named.
+    """
+
+    vector: Tensor
+    tokens: Tensor | None = None
+    hidden: Tensor | None = None
+
+
+class FeatureShapes(NamedTuple):
+    """Shapes of one frame's `Features`, as far as there are any."""
+
+    tokens: tuple[int, ...] | None
+    hidden: tuple[int, ...] | None
+
+
+def shapes_of(features: Features) -> FeatureShapes:
+    """The shapes of a frame's values."""
+    return FeatureShapes(*(None if values is None else tuple(values.shape[1:]) for values in features[1:]))
 
 
 class Encoder:
@@ -59,6 +87,22 @@ class Encoder:
         vector: Tensor = self._network(pixels)
         return vector
 
+    def features(self, pixels: Tensor) -> Features:
+        """Everything that one forward pass over `pixels` gives, detached."""
+        return Features(self.embed_pixels(pixels))
+
+    def feature_shapes(self) -> FeatureShapes:
+        """Shapes of what `features` gives for one frame."""
+        return shapes_of(self.features(self.pixels(np.zeros((1, self.size, self.size, 3), np.uint8))))
+
+    def keep_hidden(self, block: int) -> bool:
+        """Have `features` give the tokens after a ViT's block `block`, counted from 1; False where there are no such blocks.
+
+        Raises:
+            UserError: it has fewer blocks.
+        """
+        return False
+
     def tokens(self, frames: Frames) -> Tensor:
         """Spatial tokens of uint8 frames [N, H, W, 3]: float32 [N, h, w, D]; neither class tokens nor registers are among them.
 
@@ -97,7 +141,14 @@ class PublishedEncoder(Encoder):
         return vector
 
     @torch.no_grad()
-    def tokens(self, frames: Frames) -> Tensor:
+    def features(self, pixels: Tensor) -> Features:
         with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
-            _, tokens = self._network(self.pixels(frames))
-        return super().tokens(frames) if tokens is None else tokens.float().contiguous()
+            found = (*self._network(pixels), self._network.hidden)
+        return Features(*(None if values is None else values.float().contiguous() for values in found))  # type: ignore[arg-type]
+
+    def keep_hidden(self, block: int) -> bool:
+        return self._network.keep_hidden(block)
+
+    def tokens(self, frames: Frames) -> Tensor:
+        tokens = self.features(self.pixels(frames)).tokens
+        return super().tokens(frames) if tokens is None else tokens

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from datasets.errors import UserError
-from pipeline.encoders.base import Encoder, Frames
+from pipeline.encoders.base import Encoder, Features, FeatureShapes, Frames, shapes_of
 from pipeline.encoders.custom_timm import load_timm, timm_file
 from pipeline.encoders.custom_transformers import load_transformers, transformers_files
 from pipeline.encoders.loaders import published
@@ -104,5 +104,14 @@ class _Own:
 
     def pixels(self, frames: Frames) -> Tensor:
         return torch.as_tensor(frames)
+
+    def features(self, pixels: Tensor) -> Features:
+        return Features(self.embed(pixels), self.tokens(pixels) if hasattr(self._made, "tokens") else None)
+
+    def feature_shapes(self) -> FeatureShapes:
+        return shapes_of(self.features(torch.zeros(1, 64, 64, 3, dtype=torch.uint8)))
+
+    def keep_hidden(self, block: int) -> bool:
+        return False
 
     embed_pixels = embed

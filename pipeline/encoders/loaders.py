@@ -13,6 +13,7 @@ from pipeline.encoders.entry import Entry
 from pipeline.encoders.families.made_here import VITS
 from pipeline.encoders.networks.small_vit import PREPROCESS as VIT_PREPROCESS
 from pipeline.encoders.networks.small_vit import SmallVit
+from pipeline.encoders.networks.vit import UpperBlocks, Vit
 from pipeline.encoders.registry import canonical, entry_of, list_encoders, selectable_names
 from pipeline.encoders.weights import find_weights
 
@@ -84,6 +85,15 @@ def published(
     state = entry.keys(unwrap(read_container(path), entry.source.wrap, entry.source.bare, path), network)
     load_strictly(network.body, state, path, entry.info.name)
     return PublishedEncoder(entry.info.name, entry.info.dim or 0, network, entry.preprocess, device, layer, pooling)
+
+
+def load_upper(name: str, block: int, weights: Path | None, device: str) -> UpperBlocks:
+    """See `pipeline.encoders.load_upper`."""
+    encoder = load(name, weights, device)
+    network = encoder._network
+    if not isinstance(network, Vit):
+        raise UserError(f"{encoder.name} has no blocks of a ViT to cut between")
+    return network.upper(block)
 
 
 def load(name: str, weights: Path | None, device: str) -> Encoder:

@@ -72,6 +72,27 @@ class Pretrain(Section):
         return section
 
 
+class Tokens(Section):
+    spatial: bool
+    after_block: Positive | None
+    grid: Positive | None
+    dtype: Literal["float16", "float32", "int8"]
+    compress: bool
+    chunk: Positive
+    shard: Positive
+
+    @model_validator(mode="after")
+    def _whole_chunks(self) -> "Tokens":
+        if self.shard % self.chunk:
+            raise ValueError("shard must be a multiple of chunk")
+        return self
+
+    @property
+    def kept(self) -> bool:
+        """Whether anything is."""
+        return self.spatial or self.after_block is not None
+
+
 class Encode(Section):
     dtype: Literal["float16", "float32"]
     precision: Literal["fp32", "bf16", "fp16"]
@@ -79,11 +100,14 @@ class Encode(Section):
     batch: Positive
     chunk: Positive
     shard: Positive
+    tokens: Tokens
 
     @model_validator(mode="after")
     def _whole_chunks(self) -> "Encode":
         if self.shard % self.chunk or self.chunk % self.batch:
             raise ValueError("shard must be a multiple of chunk, and chunk a multiple of batch")
+        if self.tokens.kept and self.shard % self.tokens.shard:
+            raise ValueError("shard must be a multiple of tokens.shard")
         return self
 
 

@@ -49,7 +49,7 @@ class Replayer:
             self.simulation.restore_model(changes)
             if "hfield_data" in changes:
                 self.renderer.upload_terrain()
-            self._episode, self._physics = episode, self._data.physics(rows)
+            self._episode, self._physics = episode, self._data.read("physics", rows)
         self.simulation.restore_state(self._physics[row - rows.start])
 
     def frame(self, row: int) -> NDArray[np.uint8]:
@@ -81,7 +81,7 @@ def require_states(data: TrajectoryReader) -> None:
     Raises:
         DataError: none were.
     """
-    if not data.state_size:
+    if not data.size_of("physics"):
         raise DataError(f"{data.path} holds no physics states (imported data): it cannot be simulated or drawn again")
 
 
@@ -92,10 +92,10 @@ def check_states(data: TrajectoryReader, simulation: Simulation) -> None:
         DataError: there are none, or they are of another size (another MuJoCo version lays its state out differently).
     """
     require_states(data)
-    if data.state_size != simulation.state_size:
+    if data.size_of("physics") != simulation.state_size:
         raise DataError(
             f"{data.path} was recorded with MuJoCo {data.index.meta.get('version_mujoco', '(unknown)')}, whose states of"
-            f" {data.index.task} have {data.state_size} numbers; here (MuJoCo {version('mujoco')}) they have"
+            f" {data.index.task} have {data.size_of('physics')} numbers; here (MuJoCo {version('mujoco')}) they have"
             f" {simulation.state_size}: install that version, or run collect again"
         )
 

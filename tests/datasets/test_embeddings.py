@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import zarr
 
-from datasets.embeddings import EmbeddingWriter, Layout, load_embeddings
+from datasets.embedding_shards import EmbeddingWriter, Layout
+from datasets.embeddings import load_embeddings
 from datasets.errors import DataError
 from datasets.manifest import digest, write_manifest
 from tests.datasets.damage import flip_byte, truncate

@@ -7,7 +7,7 @@ import pytest
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from datasets.embeddings import ARRAY, EmbeddingWriter, Layout
+from datasets.embedding_shards import ARRAY, EmbeddingWriter, Layout
 from datasets.errors import DataError
 from datasets.mapped import MappedRows, can_map
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorstore as ts
 
-from datasets.embeddings import ARRAY, EmbeddingWriter, Layout
+from datasets.embedding_shards import ARRAY, EmbeddingWriter, Layout
 
 
 @pytest.fixture

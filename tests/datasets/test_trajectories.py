@@ -124,7 +124,7 @@ def test_arrays_that_do_not_fit_together_are_refused(folder, name, values, word)
 def test_an_episode_at_a_time_is_what_the_whole_file_holds(data, folder):
     whole = load_trajectories(folder)
     with TrajectoryReader(folder) as reader:
-        assert (reader.index.task, reader.index.variant, reader.state_size) == (TASK, ["default"] * 5, 4)
+        assert (reader.index.task, reader.index.variant, reader.size_of("physics")) == (TASK, ["default"] * 5, 4)
         for number in range(5):
             episode = reader.episode(number)
             for name in ("physics", "observation", "action", "reward", "discount", "is_first", "is_terminal"):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from datasets.embedding_quality import describe, principal_components
-from datasets.embeddings import EmbeddingWriter, Layout, load_embeddings
+from datasets.embedding_shards import EmbeddingWriter, Layout
+from datasets.embeddings import load_embeddings
 from datasets.manifest import write_manifest
 from pipeline import encode, pretrain
 from pipeline.params import load_params

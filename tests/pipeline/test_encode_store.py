@@ -168,10 +168,10 @@ def test_processes_give_the_same_bytes(project: Path, capsys, monkeypatch):
 
 
 def test_an_embedding_that_is_not_finite_is_refused_with_its_row(project: Path, monkeypatch):
-    def overflow(self, prepared, rows):
+    def overflow(self, prepared, rows, wanted):
         values = np.ones((len(rows), 256), np.float32)
         values[rows == 70] = 1e6
-        return values
+        return {"embedding": values}
 
     monkeypatch.setattr(_FromEncoder, "embed", overflow)
     with pytest.raises(UserError, match="row 70 under look default is not finite in float16"):
@@ -180,7 +180,7 @@ def test_an_embedding_that_is_not_finite_is_refused_with_its_row(project: Path, 
 
 
 def test_out_of_memory_halves_the_frames_of_a_pass(project: Path, capsys):
-    source = _FromEncoder(load_params(Path("params.yaml")), "random", TASK)
+    source = _FromEncoder(load_params(Path("params.yaml")), "random", TASK, 126)
     most, original = [], source._encoder.embed_pixels
 
     def scarce(pixels):
@@ -192,12 +192,12 @@ def test_out_of_memory_halves_the_frames_of_a_pass(project: Path, capsys):
     source._encoder.embed_pixels = scarce
     frames = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
     prepared = source.prepare(frames)
-    found = source.embed(prepared, np.arange(8))
+    found = source.embed(prepared, np.arange(8), {"embedding"})["embedding"]
     torch.testing.assert_close(found, original(prepared), rtol=1e-5, atol=1e-6)
     assert max(most) == 2 and "2 frames at a time" in capsys.readouterr().err
     source._encoder.embed_pixels = lambda pixels: (_ for _ in ()).throw(torch.OutOfMemoryError())
     with pytest.raises(UserError, match="not even one frame"):
-        source.embed(prepared, np.arange(8))
+        source.embed(prepared, np.arange(8), {"embedding"})
 
 
 def test_the_store_tells_what_outputs_still_hold(project: Path, capsys):

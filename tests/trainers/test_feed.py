@@ -7,7 +7,7 @@ import psutil
 import pytest
 import torch
 
-from datasets.embeddings import ARRAY, EmbeddingWriter, Layout
+from datasets.embedding_shards import ARRAY, EmbeddingWriter, Layout
 from datasets.mapped import MappedRows
 from datasets.windows import WindowSampler, window_starts
 from tests.synthetic import make_trajectories

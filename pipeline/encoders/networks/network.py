@@ -14,10 +14,12 @@ class Network(nn.Module):
     Attributes:
         poolings: values `configure` accepts besides None, the authors' own.
         depth: number of blocks that `layer` can cut at; 0 where it cannot be cut.
+        hidden: [N, tokens, D] of the last forward pass, after the block that `keep_hidden` named.
     """
 
     poolings: tuple[str, ...] = ()
     depth = 0
+    hidden: Tensor | None = None
 
     @property
     def body(self) -> nn.Module:
@@ -37,6 +39,14 @@ class Network(nn.Module):
                 f"pooling {pooling!r}: "
                 + (f"expected one of {', '.join(self.poolings)}" if self.poolings else "this encoder has only its own")
             )
+
+    def keep_hidden(self, block: int) -> bool:
+        """Keep the tokens after block `block`, counted from 1, of every forward pass; False where there are no such blocks.
+
+        Raises:
+            UserError: it has fewer blocks.
+        """
+        return False
 
     def forward(self, pixels: Tensor) -> Features:
         raise NotImplementedError
