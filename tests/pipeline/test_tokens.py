@@ -194,7 +194,7 @@ def test_the_blocks_above_learn_from_stored_tokens_alone(project: Path):
         return loss.item()
 
     frozen = fitted(lambda: fixed)
-    assert fitted(lambda: upper(hidden)[1].mean((1, 2)), *upper.parameters()) < 0.5 * frozen
+    assert fitted(lambda: upper(hidden)[1].mean((1, 2)), *upper.parameters()) < 0.75 * frozen
 
 
 def test_damaged_tokens_are_named_and_cost_their_shard_and_no_reader_of_vectors(project: Path, capsys):
