@@ -104,9 +104,9 @@ def write_shards(group: Path, values: Any) -> "tuple[Path, MappedRows]":
 
 def _mapped(mapped: "MappedRows", rows: "Rows") -> Draw:
     """What the reading thread does for a batch: the windows of every array into memory that is used again."""
-    from trainers.feed import MappedFeed
+    from trainers.feed import MappedFeed, Part
 
-    feed = MappedFeed(_Trajectories(rows), [mapped], _sampler(), BATCH, LENGTH, "cpu")  # type: ignore[arg-type]
+    feed = MappedFeed([Part(_Trajectories(rows), mapped)], _sampler(), BATCH, LENGTH, "cpu")  # type: ignore[arg-type]
     slot = feed._free.get()
     return lambda: feed._fill(slot)
 

@@ -1,5 +1,6 @@
 """Random windows of trajectories: uniform over starts, never across an episode's end, resumable."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 from datasets.episodes import Trajectories
 from datasets.errors import DataError
+
+_BLOCK = 64  # batches drawn at once: one call of the generator costs as much as copying a tenth of a batch
 
 
 def window_starts(data: Trajectories, length: int, validation: bool = False) -> NDArray[np.int64]:
@@ -23,6 +26,11 @@ def window_starts(data: Trajectories, length: int, validation: bool = False) -> 
         kind, longest = "validation" if validation else "training", max((r.stop - r.start for r in episodes), default=0)
         raise DataError(f"{data.task}: no window of {length} steps fits; the longest {kind} episode has {longest}")
     return joined
+
+
+def launched() -> tuple[int, int]:
+    """(rank, world) of this process under `torchrun`, from its environment; (0, 1) without it."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 class WindowSampler:
@@ -48,7 +56,7 @@ class WindowSampler:
             batch: windows of the global batch.
             seed: of the draws.
             weights: of the groups, positive; they need not sum to one.
-            rank, world: which of how many processes this is.
+            rank, world: which of how many processes this is (`launched()` under torchrun).
 
         Raises:
             ValueError: weights that do not fit the groups, or a batch that `world` does not divide.
@@ -64,20 +72,33 @@ class WindowSampler:
         self._sizes = np.array([len(group) for group in groups])
         self._first = np.cumsum(self._sizes) - self._sizes  # of each group, in `_starts`
         self._shares = None if weights is None else np.cumsum(np.asarray(weights, np.float64)) / np.sum(weights)
+        self._draw()
 
     def next(self) -> NDArray[np.int64]:
-        """int64 [batch / world], the first rows of the next batch of windows."""
+        """int64 [batch / world], the first rows of the next batch of windows; not to be written to."""
+        if self._drawn == len(self._block):
+            self._draw()
+        self._drawn += 1
+        rows: NDArray[np.int64] = self._block[self._drawn - 1]
+        return rows
+
+    def _draw(self) -> None:
+        """Draw the next `_BLOCK` batches."""
+        self._generator, self._drawn = dict(self._rng.bit_generator.state), 0
+        shape = (_BLOCK, self._batch)
         if self._shares is None:
-            chosen = self._rng.integers(len(self._starts), size=self._batch)
+            chosen = self._rng.integers(len(self._starts), size=shape)
         else:
-            group = np.searchsorted(self._shares, self._rng.random(self._batch), side="right").clip(max=len(self._sizes) - 1)
+            group = np.searchsorted(self._shares, self._rng.random(shape), side="right").clip(max=len(self._sizes) - 1)
             chosen = self._first[group] + self._rng.integers(self._sizes[group])
-        return self._starts[chosen[self._rank :: self._world]]
+        self._block = self._starts[chosen[:, self._rank :: self._world]]
 
     def state_dict(self) -> dict[str, Any]:
-        """JSON-able state of the generator."""
-        return dict(self._rng.bit_generator.state)
+        """JSON-able: the generator before the block of batches that is being handed out, and how many of it were."""
+        return {"generator": self._generator, "drawn": self._drawn}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
-        self._rng.bit_generator.state = state
+        self._rng.bit_generator.state = state["generator"]
+        self._draw()
+        self._drawn = state["drawn"]

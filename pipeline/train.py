@@ -2,7 +2,7 @@
 
     python -m pipeline.train --encoder state --task cartpole_swingup --algorithm dreamerv3
 
-Reads the training episodes under the default look and under `render.train_looks`, each as often; writes
+Reads the training episodes under the default look and under `render.train_looks` (how often: `train.look_weights`); writes
 `models/TASK/ENCODER/ALGORITHM/seed-S/{model.pt,learning.parquet}`. A killed run goes on from its last checkpoint. Tiny variant:
 in a copy of params.yaml set `train.updates: 20`, then add `--params COPY`.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets.errors import UserError
 from datasets.manifest import digest
 from pipeline.log import log, track
 from pipeline.params import Params, canonical, load_params
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from datasets.episodes import Trajectories
+    from pipeline.sections.learning import Train
     from trainers.feed import Feed
     from trainers.offline import Point
 
@@ -110,16 +112,14 @@ def train_seed(job: Job) -> None:
 
 def _open_feed(data: "Trajectories", folder: Path, job: Job) -> "tuple[Feed, dict[str, Any]]":
     """Windows of every look that is trained on, from wherever they fit; and the first look's attributes."""
-    import numpy as np
-
     from datasets.embeddings import load_embeddings, map_embeddings, stored_bytes, training_variants
     from datasets.windows import WindowSampler, window_starts
-    from trainers.data import check_rows, load_rows, stack_looks
-    from trainers.feed import HeldFeed, MappedFeed, place
+    from trainers.data import check_rows, firsts, join_rows, load_rows
+    from trainers.feed import HeldFeed, MappedFeed, Part, place
 
     train, device = job.params.train, job.params.compute.device
     variants, episodes = training_variants(folder), data.episodes(validation=False)
-    starts = window_starts(data, train.length)
+    starts = [window_starts(data, train.length)] * len(variants)
     sizes = [stored_bytes(folder, variant) for variant in variants]
     where, why = place(job.beside * sum(size for size, _ in sizes), all(mappable for _, mappable in sizes), device)
     log(f"windows of {folder}: {why}")
@@ -127,18 +127,32 @@ def _open_feed(data: "Trajectories", folder: Path, job: Job) -> "tuple[Feed, dic
         mapped = [map_embeddings(folder, variant) for variant in variants]
         for look in mapped:
             check_rows(data, look, episodes)
-        every = np.concatenate([starts + number * len(data.reward) for number in range(len(mapped))])
-        sampler = WindowSampler(every, train.batch, job.seed)
-        return MappedFeed(data, [look.values for look in mapped], sampler, train.batch, train.length, device), mapped[
-            0
-        ].attributes
+        groups = [own + first for own, first in zip(starts, firsts([len(data.reward)] * len(variants)), strict=True)]
+        sampler = WindowSampler(groups, train.batch, job.seed, _weights(train, [look.attributes for look in mapped]))
+        parts = [Part(data, look.values) for look in mapped]
+        return MappedFeed(parts, sampler, train.batch, train.length, device), mapped[0].attributes
     looks, attributes = [], []
     for variant in variants:
         embeddings = load_embeddings(folder, variant)
         looks.append(load_rows(data, embeddings, episodes, device if where == "gpu" else "cpu"))
         attributes.append(embeddings.attributes)
-    rows, every = stack_looks(looks, starts)
-    return HeldFeed(rows, WindowSampler(every, train.batch, job.seed), train.length, device), attributes[0]
+    rows, groups = join_rows(looks, starts)
+    sampler = WindowSampler(groups, train.batch, job.seed, _weights(train, attributes))
+    return HeldFeed(rows, sampler, train.length, device), attributes[0]
+
+
+def _weights(train: "Train", looks: "list[dict[str, Any]]") -> list[float] | None:
+    """How often a window is drawn under each look: an axis' weight is shared by its looks.
+
+    Raises:
+        UserError: `train.look_weights` lacks an axis that was rendered to train on.
+    """
+    if train.look_weights is None:
+        return None
+    axes = [look["axis"] for look in looks]
+    if lacking := sorted(set(axes) - set(train.look_weights)):
+        raise UserError(f"train.look_weights: no weight of {lacking[0]!r}, which render.train_looks has; add it")
+    return [train.look_weights[axis] / axes.count(axis) for axis in axes]
 
 
 def _learning_table(points: "list[Point]", identity: Identity) -> "pl.DataFrame":

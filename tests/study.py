@@ -22,7 +22,7 @@ def tiny(values: dict[str, Any]) -> None:
     values["render"].update(axes=["texture", "size"], severities=[0.5, 1.0], episodes_per_shard=4)
     values["render"]["train_looks"].update(axes=["color"], looks_per_severity=1)
     values["pretrain"]["autoencoder"].update(updates=20, batch=16, dim=8)
-    values["train"].update(updates=20, checkpoint_every=10, batch=4, length=8)
+    values["train"].update(updates=20, checkpoint_every=10, batch=4, length=8, look_weights={"default": 3.0, "color": 1.0})
     values["train"]["rssm"].update(deter=32, hidden=32, stoch=4, classes=4, units=32)
     values["evaluate"].update(horizon=3, long_starts=2, latents=50)
     values["finetune"].update(

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from datasets.embeddings import Embeddings
 from datasets.episodes import Trajectories
@@ -84,18 +85,24 @@ def check_rows(data: Trajectories, embeddings: Embeddings[NDArray[Any]] | Embedd
             raise DataError(f"look {name}: the embedding of row {row} is not finite; check the encoder and run encode again")
 
 
-def stack_looks(looks: Sequence[Rows], starts: NDArray[np.int64]) -> tuple[Rows, NDArray[np.int64]]:
-    """Several looks of one trajectory file, one after another: a window is seen under one of them, all equally often.
+def join_rows(parts: Sequence[Rows], starts: Sequence[NDArray[np.int64]]) -> tuple[Rows, list[NDArray[np.int64]]]:
+    """Several looks of one trajectory file, or several tasks, one after another.
 
     Args:
-        looks: each [T, ...].
-        starts: int64, the rows of one look at which a window may start.
+        parts: each [T, ...], with observations of one shape; actions are padded with zeros to the widest.
+        starts: int64, the rows of each part at which a window may start.
 
     Returns:
-        Rows [looks * T, ...], and all starts in them.
+        Rows [sum of T, ...], and the starts of each part in them, the groups of a `WindowSampler`.
     """
-    if len(looks) == 1:
-        return looks[0], starts
-    rows = len(looks[0].reward)
-    joined = Rows(*(torch.cat(values) for values in zip(*looks, strict=True)))
-    return joined, np.concatenate([starts + number * rows for number in range(len(looks))])
+    if len(parts) == 1:
+        return parts[0], list(starts)
+    widest = max(part.action.shape[1] for part in parts)
+    padded = [part._replace(action=pad(part.action, (0, widest - part.action.shape[1]))) for part in parts]
+    joined = Rows(*(torch.cat(values) for values in zip(*padded, strict=True)))
+    return joined, [own + first for own, first in zip(starts, firsts([len(part.reward) for part in parts]), strict=True)]
+
+
+def firsts(lengths: Sequence[int]) -> NDArray[np.int64]:
+    """int64, where each of several parts begins when they lie one after another."""
+    return np.cumsum([0, *lengths[:-1]], dtype=np.int64)

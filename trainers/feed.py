@@ -3,18 +3,19 @@
 import queue
 import threading
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from datasets.episodes import Trajectories
 from datasets.mapped import MappedRows
 from datasets.windows import WindowSampler
-from trainers.data import Rows, every_window
+from trainers.data import Rows, every_window, firsts
 from trainers.worldmodel import Batch
 
 Place = Literal["gpu", "ram", "map"]
@@ -61,17 +62,20 @@ def place(size: int, can_map: bool, device: str) -> tuple[Place, str]:
 
 
 class HeldFeed:
-    """Windows of rows that are held in one memory; moved to `device` if they are elsewhere."""
+    """Windows of rows that are held in one memory, always in the same tensors; moved to `device` if they are elsewhere."""
 
     def __init__(self, rows: Rows, sampler: WindowSampler, length: int, device: str = "cpu") -> None:
         self._rows, self._sampler = rows, sampler
         self._windows = [every_window(values, length) for values in rows]
+        self._batch = Batch(*(torch.empty(0, dtype=values.dtype, device=values.device) for values in rows))
         self.device = torch.device(device)
 
     def next(self) -> Batch:
         held = self._rows.reward.device
         starts = torch.from_numpy(self._sampler.next()).to(held)
-        batch = Batch(*(torch.index_select(windows, 0, starts) for windows in self._windows))
+        for windows, out in zip(self._windows, self._batch, strict=True):
+            torch.index_select(windows, 0, starts, out=out)
+        batch = self._batch
         return batch if self.device == held else Batch(*(values.to(self.device) for values in batch))
 
     def observations(self, rows: NDArray[np.int64]) -> Tensor:
@@ -93,29 +97,38 @@ class _Slot:
         self.copied: Any = None
 
 
+class Part(NamedTuple):
+    """One look of a task: its trajectories, and its embeddings row for row (checked by `trainers.data.check_rows`)."""
+
+    data: Trajectories
+    values: MappedRows
+
+
 class MappedFeed:
     """Windows copied from mapped shards by a thread, a few batches ahead of the trainer.
 
-    Starts are numbered through the looks, one after another, as `trainers.data.stack_looks` does; the state is that after the
+    Starts are numbered through the parts, one after another, as `trainers.data.join_rows` does; the state is that after the
     batch handed out last, whatever was read ahead of it.
     """
 
-    def __init__(
-        self, data: Trajectories, looks: Sequence[MappedRows], sampler: WindowSampler, batch: int, length: int, device: str
-    ) -> None:
+    def __init__(self, parts: Sequence[Part], sampler: WindowSampler, batch: int, length: int, device: str) -> None:
         """
         Args:
-            data: the trajectories.
-            looks: row for row `data`, checked (`trainers.data.check_rows`).
-            sampler: of starts in all looks. batch: windows that it draws at once.
+            parts: looks of one task, or of several; observations of one shape, actions are padded with zeros to the widest.
+            sampler: of starts in all parts. batch: windows that it draws at once.
             length: steps of a window.
             device: that batches are wanted on.
         """
-        self._looks, self._sampler, self._length, self.device = looks, sampler, length, torch.device(device)
-        held = (data.action, data.reward, data.is_first, data.is_terminal)
-        self._rest = [every_window(torch.from_numpy(np.ascontiguousarray(array)), length) for array in held]
-        first = torch.from_numpy(np.empty(0, looks[0].dtype)).dtype
-        shapes = [(looks[0].shape[1:], first), *((tuple(values.shape[2:]), values.dtype) for values in self._rest)]
+        self._values, self._sampler, self._length = [part.values for part in parts], sampler, length
+        self.device = torch.device(device)
+        self._firsts = firsts([values.shape[0] for values in self._values])
+        tasks = {id(part.data): part.data for part in parts}
+        self._task_of = np.array([list(tasks).index(id(part.data)) for part in parts])
+        self._rest = [_rest_windows(data, length) for data in tasks.values()]
+        first = torch.from_numpy(np.empty(0, self._values[0].dtype)).dtype
+        widest = max((rest[0].shape[2] for rest in self._rest), default=0)
+        shapes = [(self._values[0].shape[1:], first), ((widest,), self._rest[0][0].dtype)]
+        shapes += [(tuple(values.shape[2:]), values.dtype) for values in self._rest[0][1:]]
         arrays = [((batch, length, *shape), dtype) for shape, dtype in shapes]
         self._free: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[_Slot | BaseException] = queue.SimpleQueue()
@@ -157,19 +170,35 @@ class MappedFeed:
         starts = self._sampler.next()
         slot.state = self._sampler.state_dict()
         target = slot.batch.observation.numpy()
-        if len(self._looks) == 1:
-            self._looks[0].windows(starts, self._length, target)
-        else:
-            look, starts = np.divmod(starts, self._looks[0].shape[0])
-            for number in np.unique(look).tolist():
-                here = np.flatnonzero(look == number)
-                target[here] = self._looks[number].windows(starts[here], self._length)
-        index = torch.from_numpy(starts)
-        for windows, out in zip(self._rest, slot.batch[1:], strict=True):
-            torch.index_select(windows, 0, index, out=out)
+        if len(self._values) == 1:
+            self._values[0].windows(starts, self._length, target)
+            self._fill_rest(slot.batch, self._rest[0], torch.from_numpy(starts), None)
+            return
+        part = np.searchsorted(self._firsts, starts, side="right") - 1
+        starts = starts - self._firsts[part]
+        for number in np.unique(part).tolist():
+            here = np.flatnonzero(part == number)
+            target[here] = self._values[number].windows(starts[here], self._length)
+        task = self._task_of[part]
+        for number in np.unique(task).tolist():
+            own = np.flatnonzero(task == number)
+            places = None if len(self._rest) == 1 else torch.from_numpy(own)
+            self._fill_rest(slot.batch, self._rest[number], torch.from_numpy(starts[own]), places)
+
+    @staticmethod
+    def _fill_rest(batch: Batch, rest: list[Tensor], starts: Tensor, here: Tensor | None) -> None:
+        """Actions, rewards and flags of the windows from `starts` on, at places `here` of the batch, or at all."""
+        for windows, out in zip(rest, batch[1:], strict=True):
+            if here is None:
+                torch.index_select(windows, 0, starts, out=out)
+                continue
+            found = torch.index_select(windows, 0, starts)
+            if out.ndim == 3:  # actions, of which this task may have fewer
+                found = pad(found, (0, out.shape[2] - found.shape[2]))
+            out[here] = found
 
     def observations(self, rows: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(self._looks[0].rows(rows)).to(self.device)
+        return torch.from_numpy(self._values[0].rows(rows)).to(self.device)
 
     def state_dict(self) -> dict[str, Any]:
         return self._state
@@ -179,3 +208,9 @@ class MappedFeed:
             raise RuntimeError("a feed that has handed out batches cannot be moved")
         self._sampler.load_state_dict(state)
         self._state = state
+
+
+def _rest_windows(data: Trajectories, length: int) -> list[Tensor]:
+    """Every window of the actions, rewards and flags, as views."""
+    held = (data.action, data.reward, data.is_first, data.is_terminal)
+    return [every_window(torch.from_numpy(np.ascontiguousarray(array)), length) for array in held]

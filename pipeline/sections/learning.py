@@ -140,6 +140,7 @@ class Train(Section):
     updates: Positive
     batch: Positive
     length: Annotated[int, Field(ge=2)]
+    look_weights: dict[str, PositiveFloat] | None
     learning_rate: PositiveFloat
     clip: PositiveFloat
     checkpoint_every: Positive

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from datasets.episodes import Trajectories
 from datasets.errors import DataError
 from datasets.windows import WindowSampler, window_starts
-from tests.synthetic import make_trajectories
+from tests.synthetic import ROOT, make_trajectories
 
 
 @pytest.fixture
@@ -107,6 +110,33 @@ def test_processes_share_one_global_batch():
     parts = [WindowSampler(starts, 12, seed=1, rank=rank, world=3) for rank in range(3)]
     for _ in range(5):
         np.testing.assert_array_equal(np.stack([part.next() for part in parts], axis=1).ravel(), whole.next())
+
+
+SHARE = """
+import json, sys
+import numpy as np
+from datasets.windows import WindowSampler, launched
+
+rank, world = launched()
+sampler = WindowSampler(np.arange(1000, dtype=np.int64), 12, seed=1, rank=rank, world=world)
+drawn = [sampler.next().tolist() for _ in range(5)]
+open(f"{sys.argv[1]}/{rank}.json", "w").write(json.dumps({"world": world, "drawn": drawn}))
+"""
+
+
+def test_torchrun_gives_each_process_its_share_of_what_one_would_draw(tmp_path):
+    (tmp_path / "share.py").write_text(SHARE)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "share.py", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    parts = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    assert [part["world"] for part in parts] == [2, 2]
+    whole = WindowSampler(np.arange(1000, dtype=np.int64), 12, seed=1)
+    for first, second in zip(*(part["drawn"] for part in parts), strict=True):
+        assert len(first) == len(second) == 6
+        np.testing.assert_array_equal(np.stack([first, second], axis=1).ravel(), whole.next())
 
 
 @pytest.mark.parametrize("options", [{"weights": [1.0]}, {"weights": [1.0, 0.0]}, {"world": 5}])

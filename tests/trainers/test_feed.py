@@ -1,5 +1,6 @@
 """Batches are the same wherever rows are held, and go on exactly where a checkpoint left off."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 import torch
 
 from datasets.embedding_shards import ARRAY, EmbeddingWriter, Layout
+from datasets.episodes import Trajectories
 from datasets.mapped import MappedRows
 from datasets.windows import WindowSampler, window_starts
 from tests.synthetic import make_trajectories
-from trainers.data import Rows, stack_looks
-from trainers.feed import HeldFeed, MappedFeed, place
+from trainers.data import Rows, join_rows
+from trainers.feed import HeldFeed, MappedFeed, Part, place
 from trainers.worldmodel import Batch
 
 DATA = make_trajectories(episodes=12, length=40, validation=2)
@@ -39,14 +41,18 @@ def _sampler(looks: int = 2) -> WindowSampler:
 
 
 def _mapped(folder: Path, looks: int = 2) -> MappedFeed:
-    values = [MappedRows(folder / str(number) / ARRAY) for number in range(looks)]
-    return MappedFeed(DATA, values, _sampler(looks), BATCH, LENGTH, "cpu")
+    parts = [Part(DATA, MappedRows(folder / str(number) / ARRAY)) for number in range(looks)]
+    return MappedFeed(parts, _sampler(looks), BATCH, LENGTH, "cpu")
 
 
 def _held(looks: list[np.ndarray]) -> HeldFeed:
-    rest = (DATA.action, DATA.reward, DATA.is_first, DATA.is_terminal)
-    rows, _ = stack_looks([Rows(*map(torch.from_numpy, (values, *rest))) for values in looks], window_starts(DATA, LENGTH))
+    rows, _ = join_rows([_rows(DATA, values) for values in looks], [window_starts(DATA, LENGTH)] * len(looks))
     return HeldFeed(rows, _sampler(len(looks)), LENGTH)
+
+
+def _rows(data: Trajectories, values: np.ndarray) -> Rows:
+    rest = (data.action, data.reward, data.is_first, data.is_terminal)
+    return Rows(*map(torch.from_numpy, (values, *rest)))
 
 
 def _copy(batch: Batch) -> list[torch.Tensor]:
@@ -67,6 +73,35 @@ def test_one_look_is_read_straight_into_the_batch(tmp_path: Path, looks: list[np
     held, mapped = _held(looks[:1]), _mapped(tmp_path, 1)
     for _ in range(5):
         torch.testing.assert_close(mapped.next().observation, held.next().observation, rtol=0, atol=0)
+
+
+def test_tasks_are_drawn_by_weight_and_keep_their_own_rows_and_actions(tmp_path: Path):
+    """Two tasks with 1 and 3 actions: a window's rows are one task's, its missing actions 0, mapped or held."""
+    other = dataclasses.replace(
+        make_trajectories(episodes=5, length=30, validation=1, seed=1), task="reacher_easy", action=np.ones((150, 3), np.float32)
+    )
+    tasks, parts, held = (DATA, other), [], []
+    for number, data in enumerate(tasks):
+        values = np.full((len(data.reward), 6), number, np.float16)
+        writer = EmbeddingWriter(tmp_path / data.task, Layout(len(values), (6,), "float16", 16, 1024), {})
+        writer.write(0, values)
+        parts.append(Part(data, MappedRows(tmp_path / data.task / ARRAY)))
+        held.append(_rows(data, values))
+    rows, groups = join_rows(held, [window_starts(data, LENGTH) for data in tasks])
+    feeds = [
+        HeldFeed(rows, WindowSampler(groups, 40, 0, weights=[1.0, 3.0]), LENGTH),
+        MappedFeed(parts, WindowSampler(groups, 40, 0, weights=[1.0, 3.0]), 40, LENGTH, "cpu"),
+    ]
+    drawn = []
+    for _ in range(25):
+        batch, mapped = (feed.next() for feed in feeds)
+        for expected, found in zip(batch, mapped, strict=True):
+            torch.testing.assert_close(found, expected, rtol=0, atol=0)
+        second = batch.observation[:, :, 0] == 1
+        assert second.eq(second[:, :1]).all()
+        assert batch.action[second[:, 0]].eq(1).all() and batch.action[~second[:, 0], :, 1:].eq(0).all()
+        drawn.append(second[:, 0].float().mean())
+    assert abs(float(torch.stack(drawn).mean()) - 0.75) < 0.05  # four standard deviations of 1,000 draws
 
 
 def test_what_was_read_ahead_is_not_part_of_the_state(tmp_path: Path, looks: list[np.ndarray]):
@@ -95,8 +130,8 @@ def test_a_batch_stays_as_it_is_until_the_next_one_is_asked_for(tmp_path: Path, 
 
 
 def test_an_error_while_reading_ahead_is_raised_where_the_batch_was_due(tmp_path: Path, looks: list[np.ndarray]):
-    feed = _mapped(tmp_path)
-    feed._sampler._starts = np.array([10**9])
+    sampler = WindowSampler(np.array([10**9]), BATCH, seed=0)
+    feed = MappedFeed([Part(DATA, MappedRows(tmp_path / "0" / ARRAY))], sampler, BATCH, LENGTH, "cpu")
     with pytest.raises(IndexError):
         feed.next()
 
