@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from datasets.embeddings import Embeddings
 from datasets.errors import DataError
+from datasets.tokens import StoredTokens
 
 _ROWS = 20_000  # at most, evenly spaced, for the covariance
+_TOKEN_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,38 @@ def describe(stored: Embeddings[NDArray[Any]]) -> Quality:
     Raises:
         DataError: it holds no rows.
     """
-    rows = stored.rows
+    rows = _some(stored.rows, _ROWS, stored.attributes)
+    sample = stored.values[rows]
+    return _figures(sample.reshape(len(sample), -1), stored.rows, stored.values, stored.attributes)
+
+
+def describe_tokens(stored: StoredTokens) -> Quality:
+    """Describe one look's tokens: norms and dimensions are of single tokens, a row is not finite if one of its tokens is not.
+
+    Raises:
+        DataError: it holds no rows.
+    """
+    filled = np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in stored.attributes["rows"]])
+    sample = stored.rows(_some(filled, _TOKEN_ROWS, stored.attributes))
+    return _figures(sample.reshape(-1, sample.shape[-1]), filled, stored, stored.attributes)
+
+
+def _some(rows: NDArray[np.int64], most: int, attributes: dict[str, Any]) -> NDArray[np.int64]:
     if not len(rows):
-        raise DataError(f"look {stored.attributes.get('variant')} of the embeddings holds no rows")
-    sample = stored.values[rows[np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(np.int64)]]
-    flat = sample.reshape(len(sample), -1)
-    finite = np.isfinite(flat).all(1)
-    whole = flat[finite].astype(np.float32)
+        raise DataError(f"look {attributes.get('variant')} of the embeddings holds no rows")
+    chosen: NDArray[np.int64] = rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)]
+    return chosen
+
+
+def _figures(sample: NDArray[Any], rows: NDArray[np.int64], values: Any, attributes: dict[str, Any]) -> Quality:
+    """Of `sample` [n, D], taken from `rows` of `values` [T, ...]."""
+    finite = np.isfinite(sample).all(1)
+    whole = sample[finite].astype(np.float32)
     norms = np.linalg.norm(whole, axis=1) if len(whole) else np.zeros(1)
     constant = int((np.ptp(whole, axis=0) == 0).sum()) if len(whole) else 0
     return Quality(
-        len(rows), stored.values.shape[1:], str(stored.values.dtype), stored.attributes, float(norms.mean()),
-        float(norms.min()), float(norms.max()), constant, int((~finite).sum()), _effective(whole),
+        len(rows), values.shape[1:], attributes["dtype"], attributes, float(norms.mean()), float(norms.min()),
+        float(norms.max()), constant, int((~finite).sum()), _effective(whole),
     )  # fmt: skip
 
 

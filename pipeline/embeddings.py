@@ -7,12 +7,12 @@
     python -m pipeline.embeddings push s3://bucket/encore
     python -m pipeline.embeddings pull s3://bucket/encore
 
-`inspect` verifies every checksum and tells what made each look's embeddings, their norms, dimensions that never change and
-values that are not finite; the picture is their first two principal components, coloured by reward. `list` shows the store's
-entries and whether an output of some project still holds them; `prune` removes those that none does (without --yes it only says
-which). A removed entry is computed again when it is next asked for; outputs and DVC's cache keep what they hold. `push` and
-`pull` share the store's entries through S3 or any other store that fsspec knows, each once; `encode` then finds them.
-Credentials and endpoint are that store's own (`AWS_...`).
+`inspect` verifies every checksum and tells what made each look's embeddings, their norms, dimensions that never change, values
+that are not finite, and what rounding tokens to int8 has lost; the picture is their first two principal components, coloured by
+reward. `list` shows the store's entries and whether an output of some project still holds them; `prune` removes those that none
+does (without --yes it only says which). A removed entry is computed again when it is next asked for; outputs and DVC's cache keep
+what they hold. `push` and `pull` share the store's entries through S3 or any other store that fsspec knows, each once; `encode`
+then finds them. Credentials and endpoint are that store's own (`AWS_...`).
 """
 
 import shutil
@@ -39,12 +39,15 @@ _SHOWN += ["batch", "threads", "frames_digest"]
 @app.command()
 def inspect(folder: Path, picture: Path | None = None) -> None:
     """Verify one encoder's embeddings of one task and describe them, look by look."""
-    from datasets.embedding_quality import describe
-    from datasets.embeddings import load_embeddings
-    from datasets.manifest import read_manifest
+    from numpy import nanmax, nanmean
 
-    files = read_manifest(folder)["files"]
-    looks = sorted({name.partition(".zarr/")[0] for name in files}, key=lambda name: (name != "default", name))
+    from datasets.embedding_quality import describe, describe_tokens
+    from datasets.embedding_shards import HIDDEN, TOKENS
+    from datasets.embeddings import arrays_of, load_embeddings, looks_of
+    from datasets.manifest import read_manifest
+    from datasets.tokens import StoredTokens
+
+    files, looks = read_manifest(folder)["files"], looks_of(folder)
     for look in looks:
         stored = load_embeddings(folder, look)  # which verifies what it reads
         if look == looks[0]:
@@ -52,6 +55,10 @@ def inspect(folder: Path, picture: Path | None = None) -> None:
             if picture:
                 _save_components(picture, folder, stored)
         print(_line(look, describe(stored)))
+        for name in sorted({TOKENS, HIDDEN} & set(arrays_of(folder, look))):
+            tokens = StoredTokens(folder, look, name)
+            lost = "" if tokens.error is None else f", int8 lost {nanmean(tokens.error):.2%} (at most {nanmax(tokens.error):.2%})"
+            print(_line(f"{look} {name}", describe_tokens(tokens)) + lost)
     log(f"{folder}: {len(files)} files, {sum(entry['bytes'] for entry in files.values()) / 1e6:.1f} MB, every checksum holds")
 
 
@@ -76,7 +83,7 @@ def _save_components(picture: Path, folder: Path, stored: "Embeddings[NDArray[An
 
 def _line(look: str, found: "Quality") -> str:
     return (
-        f"{look:>20}: {found.rows} rows of {'x'.join(map(str, found.shape))} {found.dtype}, norm {found.norm_mean:.3g} "
+        f"{look:>24}: {found.rows} rows of {'x'.join(map(str, found.shape))} {found.dtype}, norm {found.norm_mean:.3g} "
         f"({found.norm_least:.3g} to {found.norm_most:.3g}), {found.constant} constant dimensions, "
         f"{found.not_finite} rows not finite, {found.effective:.1f} effective dimensions"
     )

@@ -61,6 +61,28 @@ def test_inspect_tells_what_made_them_and_verifies_every_byte(project: Path):
     assert done.returncode == 1 and "c/0/0 is corrupt" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_inspect_tells_of_tokens_and_what_rounding_lost(project: Path):
+    def tokens(values):
+        values["encode"].update(batch=8, chunk=16, shard=64)
+        values["encode"]["tokens"].update(spatial=True, after_block=3, dtype="int8", shard=32)
+
+    write_params(project, tokens)
+    pretrain.main("random_vit", TASK)
+    encode.main("random_vit", TASK)
+    folder = FOLDER.with_name("random_vit")
+    done = _run("pipeline.embeddings", "inspect", str(folder))
+    assert done.returncode == 0, done.stderr
+    for words in ("default tokens: 126 rows of 8x8x128 int8", "default hidden: 126 rows of 65x128 int8"):
+        assert words in done.stdout
+    assert done.stdout.count("int8 lost 0.") == 4  # two arrays under two looks
+    for name in ("tokens", "hidden_scale"):
+        file = next(path for path in (folder / "default.zarr" / name / "c").rglob("*") if path.is_file())
+        flip_byte(file)
+        done = _run("pipeline.embeddings", "inspect", str(folder))
+        assert done.returncode == 1 and f"{file} is corrupt" in done.stderr
+        flip_byte(file)  # back
+
+
 def test_what_no_output_holds_is_listed_and_removed_and_nothing_else(project: Path):
     encode.main("autoencoder", TASK)
     write_params(project, lambda v: v["encode"].update(batch=8, chunk=16, shard=64, dtype="float32"))
@@ -82,7 +104,9 @@ def test_collapsed_dimensions_and_values_that_are_not_finite_are_counted(tmp_pat
     values = np.random.default_rng(0).normal(size=(100, 6)).astype(np.float32)
     values[:, 2] = 3.0
     values[7, 0] = np.inf
-    writer = EmbeddingWriter(tmp_path / "default.zarr", Layout(100, (6,), "float32", 10, 100), {"rows": [[0, 90]]})
+    writer = EmbeddingWriter(
+        tmp_path / "default.zarr", Layout(100, (6,), "float32", 10, 100), {"rows": [[0, 90]], "dtype": "float32"}
+    )
     writer.write(0, values)
     write_manifest(tmp_path)
     found = describe(load_embeddings(tmp_path, "default"))
