@@ -15,7 +15,7 @@ import torch
 
 from pipeline.encoders.base import PublishedEncoder
 from pipeline.encoders.loaders import published
-from pipeline.encoders.preprocess import _resampled, prepare
+from pipeline.encoders.preprocess import _resampled, prepare, standardised
 from pipeline.encoders.registry import entry_of
 from pipeline.stage import run
 from tests.checkpoints import ORACLES, images, spec_of, write_checkpoint
@@ -39,8 +39,7 @@ def _deviation(encoder: PublishedEncoder) -> float:
         how, device = encoder._how, torch.device("cpu")
         exact.append(encoder.embed_pixels(prepare(frame[None], how, device)))
         pixels = _resampled(torch.from_numpy(np.ascontiguousarray(frame[None])).permute(0, 3, 1, 2), how, as_on_gpu=True)
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (how.mean, how.std))
-        batched.append(encoder.embed_pixels((pixels - mean) / std))
+        batched.append(encoder.embed_pixels(standardised(pixels, how)))
     wanted, found = torch.cat(exact), torch.cat(batched)
     return float((found - wanted).abs().max() / wanted.abs().max())
 

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.frames import DEFAULT, Look, look_from
+from datasets.frames import DEFAULT, FrameShard, Look, look_from
 
 Meta = dict[str, str | int | float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class EpisodeRows:
     """Rows of one episode [t, ...] or of all [T, ...].
 
     Attributes:
@@ -39,7 +39,7 @@ ROW_ARRAYS = ("physics", "observation", "action", "reward", "discount", "is_firs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Episode(Rows):
+class Episode(EpisodeRows):
     """One episode's rows, and `model`: the MjModel fields [...] that its reset changed (reacher's target)."""
 
     model: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -93,6 +93,15 @@ class EpisodeIndex:
         """The rows of one episode."""
         return slice(int(self.episode_ends[episode - 1]) if episode else 0, int(self.episode_ends[episode]))
 
+    def shards(self, variant: str, episodes: list[int], per_shard: int) -> list[FrameShard]:
+        """How the frames of a look's episodes are spread over tars, `per_shard` whole ones in each."""
+        shards = []
+        for number, first in enumerate(range(0, len(episodes), per_shard)):
+            chosen = episodes[first : first + per_shard]
+            rows = [[self.rows_of(e).start, self.rows_of(e).stop] for e in chosen]
+            shards.append(FrameShard(f"{variant}/{number:06d}.tar", chosen, rows))
+        return shards
+
     @property
     def sizes(self) -> list[Look]:
         """The looks of axis size that episodes were simulated with (kept in `meta`)."""
@@ -105,7 +114,7 @@ class EpisodeIndex:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trajectories(EpisodeIndex, Rows):
+class Trajectories(EpisodeIndex, EpisodeRows):
     """All episodes of one task; `model`: arrays [n, ...] of the MjModel fields that the task changes at reset."""
 
     model: dict[str, NDArray[np.float64]] = field(default_factory=dict)

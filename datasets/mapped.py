@@ -62,11 +62,6 @@ class MappedRows:
             chunks.append(np.ndarray(blank.shape, self.dtype, held.data, offset))
         return chunks
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all rows."""
-        return int(np.prod(self.shape)) * self.dtype.itemsize
-
     def windows(self, starts: NDArray[np.int64], length: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Rows `start` to `start + length` of every start: [B, L, ...], in `out` where it is given.
 

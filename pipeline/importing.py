@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.errors import DataError
-from datasets.frames import DEFAULT, Frames, FrameSet, FrameShard, Look
+from datasets.frames import DEFAULT, DEFAULT_LOOK, Frames, FrameSet
 from pipeline.log import log
 from pipeline.params import Import
 
@@ -92,8 +92,7 @@ def import_frames(
     same = (index.meta.get("source_sha256"), [facts.validation for facts in source.facts])
     if same != (source_digest(source), index.validation.tolist()):
         raise DataError(f"{spec.path} changed since {task}'s trajectories were imported; run collect again")
-    look = Look(DEFAULT, "default", 0.0, 0, "id")
-    shards = _shards(index, episodes_per_shard)
+    shards = index.shards(DEFAULT, list(range(len(index.episode_ends))), episodes_per_shard)
     (result / DEFAULT).mkdir(parents=True, exist_ok=True)
 
     def written() -> Iterator[Path]:
@@ -106,19 +105,10 @@ def import_frames(
     for _ in track(written(), len(shards), "shard", f"import {task}"):
         pass
     size = int(source.read(0).frames.shape[1])
-    return Frames(task, size, source.camera, "imported", [FrameSet(look, shards)])
+    return Frames(task, size, source.camera, "imported", [FrameSet(DEFAULT_LOOK, shards)])
 
 
 def _members(source: "EpisodeSource", episodes: list[int]) -> "Iterator[tuple[int, int, NDArray[np.uint8]]]":
     for number in episodes:
         for t, frame in enumerate(source.read(number).frames):
             yield number, t, frame
-
-
-def _shards(index: "EpisodeIndex", per_shard: int) -> list[FrameShard]:
-    shards = []
-    for number, first in enumerate(range(0, len(index.episode_ends), per_shard)):
-        chosen = list(range(len(index.episode_ends)))[first : first + per_shard]
-        rows = [[index.rows_of(e).start, index.rows_of(e).stop] for e in chosen]
-        shards.append(FrameShard(f"{DEFAULT}/{number:06d}.tar", chosen, rows))
-    return shards

@@ -19,10 +19,13 @@ from pipeline.params import Params, canonical, load_params
 from pipeline.stage import run
 
 if TYPE_CHECKING:
+    from pipeline.encoders import EncoderInfo
     from trainers.worldmodel import WorldModel
 
 GPU_RATES: dict[str, dict[str, float]] = {}  # name -> encoder -> frames/s, as measured and noted in docs/gpu.md; none so far
 REFERENCES = ("state", "scratch", "random", "autoencoder")
+_VITS = ("random_vit", "mae_indomain", "dino_indomain")
+_BYTES = {"float16": 2, "float32": 4, "int8": 1}
 _UPDATES = 3  # timed, after one that is not
 
 
@@ -82,7 +85,7 @@ def _encoding(p: Params, name: str, counts: Counts, rate: float, gpu: str) -> tu
     if name == "state":
         return 0.0, 0.0, False
     dim = _made_here(p).get(name) or (info.dim if info else None) or 0
-    size = float(counts.frames * dim * (2 if p.encode.dtype == "float16" else 4))
+    size = float(counts.frames * (dim * _BYTES[p.encode.dtype] + _token_bytes(p, name, info)))
     if gpu:
         return size, counts.frames / GPU_RATES[gpu][name], False
     if info and info.gflop:
@@ -90,10 +93,21 @@ def _encoding(p: Params, name: str, counts: Counts, rate: float, gpu: str) -> tu
     return size, counts.frames * _seconds_a_frame(p, name), False
 
 
+def _token_bytes(p: Params, name: str, info: "EncoderInfo | None") -> int:
+    """Of a frame's tokens, uncompressed; those after a block are counted as the spatial ones and the class token."""
+    kept = p.encode.tokens
+    h, w, dim = (8, 8, _made_here(p)[name]) if name in _VITS else (info.grid if info and info.grid else (0, 0, 0))
+    if not kept.kept or not dim:
+        return 0
+    spatial = (kept.grid**2 if kept.grid else h * w) if kept.spatial else 0
+    after = h * w + 1 if kept.after_block is not None else 0
+    rounding = 4 * ((spatial > 0) + (after > 0)) * (dim + 1) if kept.dtype == "int8" else 0  # scales and errors
+    return (spatial + after) * dim * _BYTES[kept.dtype] + rounding
+
+
 def _made_here(p: Params) -> dict[str, int]:
     made = p.pretrain
-    vits = {name: getattr(made, name).width for name in ("random_vit", "mae_indomain", "dino_indomain")}
-    return {"random_cnn": made.random.dim, "autoencoder": made.autoencoder.dim, **vits}
+    return {"random_cnn": made.random.dim, "autoencoder": made.autoencoder.dim, **{n: getattr(made, n).width for n in _VITS}}
 
 
 def _seconds_a_frame(p: Params, name: str) -> float:
@@ -103,7 +117,7 @@ def _seconds_a_frame(p: Params, name: str) -> float:
     from pipeline.encoders import load_encoder
 
     torch.set_num_threads(1)
-    encoder = load_encoder("random_vit" if name.endswith(("vit", "indomain")) else "random_cnn")
+    encoder = load_encoder("random_vit" if name in _VITS else "random_cnn")
     frames = np.zeros((p.encode.batch, p.render.size, p.render.size, 3), np.uint8)
     encoder.embed(frames)
     start = time.process_time()

@@ -155,12 +155,7 @@ def _shards(index: "EpisodeIndex", look: Look, episodes_per_shard: int) -> list[
         episodes = sorted(index.episodes(validation=False) + index.episodes(validation=True))
     else:
         episodes = index.episodes(True, DEFAULT if look.paired else look.variant)
-    shards = []
-    for number, first in enumerate(range(0, len(episodes), episodes_per_shard)):
-        chosen = episodes[first : first + episodes_per_shard]
-        rows = [[index.rows_of(e).start, index.rows_of(e).stop] for e in chosen]
-        shards.append(FrameShard(f"{look.variant}/{number:06d}.tar", chosen, rows))
-    return shards
+    return index.shards(look.variant, episodes, episodes_per_shard)
 
 
 def _measure(trajectories: Path, frames: Frames, camera: int, quality: Quality, out: Path, pool: "Executor") -> None:

@@ -30,6 +30,11 @@ def prepare(frames: NDArray[np.uint8] | Tensor, how: Preprocess, device: torch.d
     else:
         tensor = torch.as_tensor(frames).to(device).permute(0, 3, 1, 2)  # (N, 3, H, W), channels last in memory
         pixels = _resampled(tensor, how)
+    return standardised(pixels, how)
+
+
+def standardised(pixels: Tensor, how: Preprocess) -> Tensor:
+    """Pixels [N, 3, H, W] in [0, 1] less the mean, over the standard deviation of their channel; in place."""
     mean, std = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (how.mean, how.std))
     return pixels.sub_(mean).div_(std)
 

@@ -40,8 +40,10 @@ def play(plan: Plan) -> None:
         act = NOISES[plan.policy](env, plan.seed)
     elif plan.policy == "replay":
         act = replayed(_learning(plan.learning).episodes[plan.index][1])
-    else:
+    elif plan.policy == "checkpoint":
         act = Actor(_learning(plan.learning).checkpoints[plan.index], env.action_low, env.action_high).sampled(plan.seed)
+    else:
+        raise ValueError(f"policy {plan.policy!r}: expected {', '.join(NOISES)}, replay or checkpoint")
     write_episode(plan.out, record_episode(env, plan.seed, act))
 
 

@@ -28,7 +28,7 @@ def test_rows_and_windows_equal_zarrs(tmp_path: Path, shape: tuple[int, ...], dt
     values = _write(tmp_path, shape, dtype)
     np.testing.assert_array_equal(zarr.open_group(tmp_path, mode="r")[ARRAY][:], values)
     mapped = MappedRows(tmp_path / ARRAY)
-    assert (mapped.shape, mapped.dtype, mapped.nbytes) == (shape, np.dtype(dtype), values.nbytes)
+    assert (mapped.shape, mapped.dtype) == (shape, np.dtype(dtype))
     rows = np.random.default_rng(1).permutation(shape[0])
     np.testing.assert_array_equal(mapped.rows(rows), values[rows])
     starts = np.array([0, 1, 63, 64, 190, 200, shape[0] - 130])  # within a chunk, over chunks and over shards

@@ -136,6 +136,24 @@ def test_the_plan_counts_what_collect_and_render_make(params_file):
     assert found.frames == 11 * (p.collect.episodes.total + shifted * p.collect.validation.total + sized)
 
 
+def test_the_plan_counts_the_bytes_that_tokens_take(project: Path):
+    from datasets.embeddings import arrays_of, load_embeddings
+    from pipeline.encoders import list_encoders
+    from pipeline.plan import _token_bytes
+
+    def tokens(values):
+        values["encode"].update(batch=8, chunk=16, shard=64)
+        values["encode"]["tokens"].update(spatial=True, grid=4, after_block=2, dtype="int8", shard=32)
+
+    write_params(project, tokens)
+    pretrain.main("random_vit", TASK)
+    encode.main("random_vit", TASK)
+    folder = FOLDER.with_name("random_vit")
+    stored = [load_embeddings(folder, "default", name).values for name in arrays_of(folder, "default") if name != "embedding"]
+    info = next(info for info in list_encoders() if info.name == "random_vit")
+    assert _token_bytes(load_params("params.yaml"), "random_vit", info) * len(DATA.reward) == sum(v.nbytes for v in stored)
+
+
 def test_the_plan_is_made_without_any_data(project: Path):
     shutil.rmtree(project / "data")
     done = _run("pipeline.plan")
