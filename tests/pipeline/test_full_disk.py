@@ -1,6 +1,7 @@
 """A full disk ends a stage in one line, with no half-written output, and the same command goes on when there is room."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets.manifest import digest
 from pipeline import pretrain
 from tests.pipeline import test_collect as collecting
 from tests.pipeline import test_render as rendering
@@ -62,7 +64,18 @@ def test_render(small_disk: Path):
     assert done.returncode == 0, done.stderr
 
 
-def test_encode_asks_for_room_before_it_writes(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+UNASKED = """
+import runpy
+import pipeline.work
+
+pipeline.work.require_space = lambda *_: None
+runpy.run_module("pipeline.encode", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["asked before", "filled by another meanwhile"])
+def test_encode(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool):
+    """There is no room for the 1.5 MB of frames: told before they are written or, where others took it since, while."""
     from tests.synthetic import TASK, enter_project, make_trajectories, write_params
 
     project = tmp_path / "project"
@@ -73,7 +86,8 @@ def test_encode_asks_for_room_before_it_writes(small_disk: Path, tmp_path: Path,
 
     def encode() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "pipeline.encode", "--encoder", "scratch", "--task", TASK], capture_output=True, text=True,
+            [sys.executable, *(["-m", "pipeline.encode"] if asked else ["-c", UNASKED]), "--encoder", "scratch", "--task", TASK],
+            capture_output=True, text=True,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )  # fmt: skip
 
@@ -83,4 +97,8 @@ def test_encode_asks_for_room_before_it_writes(small_disk: Path, tmp_path: Path,
     enlarge(small_disk)
     done = encode()
     assert done.returncode == 0, done.stderr
-    assert (project / "data" / "embeddings" / TASK / "scratch" / "manifest.json").is_file()
+    found = digest(project / "data" / "embeddings" / TASK / "scratch")
+    shutil.rmtree(project / "data" / "embeddings")
+    monkeypatch.setenv("ENCORE_STORE", str(tmp_path / "roomy"))
+    assert encode().returncode == 0
+    assert digest(project / "data" / "embeddings" / TASK / "scratch") == found
