@@ -49,7 +49,7 @@ def measure() -> Iterator[Row]:
             yield update
             seconds.append(time.thread_time() - start)
 
-    _trainer().run(track)
+    make_trainer().run(track)
     warm = sorted(seconds[1:])
     update, rate, flops = warm[len(warm) // 2], max(rates), update_flops(BATCH * LENGTH)
     detail = (
@@ -59,7 +59,7 @@ def measure() -> Iterator[Row]:
     yield {"id": "update_cpu_vs_gemm_bound", "ratio": update * rate / flops, "detail": detail}
 
 
-def _trainer() -> "OfflineTrainer":
+def make_trainer() -> "OfflineTrainer":
     import numpy as np
     import torch
 
