@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 CODE = (
     "pipeline/train.py", *(f"trainers/{n}.py" for n in ("algorithms", "checkpoint", "data", "feed", "offline")),
     "datasets/windows.py", "datasets/mapped.py",
-    *(f"trainers/worldmodel/{n}.py" for n in ("config", "layers", "losses", "model", "observation", "rssm", "types", "vision")),
+    *(f"trainers/worldmodel/{n}.py" for n in ("config", "layers", "losses", "model", "observation", "products", "rssm", "scan")),
+    *(f"trainers/worldmodel/{n}.py" for n in ("stepnorm", "types", "vision")),
 )  # fmt: skip
 Identity = dict[str, str | int]
 MODEL, LEARNING = "model.pt", "learning.parquet"

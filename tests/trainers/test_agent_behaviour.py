@@ -40,15 +40,15 @@ def _states(batch: int = 4, length: int = 8) -> State:
     return State(torch.zeros(batch, length, 1), torch.zeros(batch, length, 1, 1))
 
 
-def _train(behaviour: Behaviour, updates: int) -> None:
-    optimiser, terminal = behaviour.make_optimiser(), torch.zeros(4, 8, dtype=torch.bool)
+def _train(behaviour: Behaviour, updates: int, batch: int = 4) -> None:
+    optimiser, terminal = behaviour.make_optimiser(), torch.zeros(batch, 8, dtype=torch.bool)
     for _ in range(updates):
-        behaviour.step(optimiser, behaviour.loss(Bandit(), _states(), terminal))
+        behaviour.step(optimiser, behaviour.loss(Bandit(), _states(batch), terminal))
 
 
 def test_the_policy_finds_the_best_action_and_the_critic_its_value():
     behaviour = _behaviour(imagine=10)
-    _train(behaviour, 600)
+    _train(behaviour, 300, batch=64)  # with few states the mode is as noisy as the tolerance
     feature = torch.full((1, 1), TARGET)
     policy = behaviour.actor(feature)
     assert behaviour.actor.to_task(policy.mode).item() == pytest.approx(TARGET, abs=0.15)

@@ -130,20 +130,20 @@ def test_a_configuration_survives_json():
 
 
 def test_it_learns_to_predict_reward_of_episodes_it_has_not_seen():
-    data = make_trajectories(episodes=40, length=21, validation=8)
+    data = make_trajectories(episodes=200, length=21, validation=40)
     arrays = (data.observation, data.action, data.reward, data.is_first, data.is_terminal)
-    windows = [torch.from_numpy(a).unflatten(0, (40, 21)) for a in arrays]
+    windows = [torch.from_numpy(a).unflatten(0, (200, 21)) for a in arrays]
     model = _model(ModelConfig("vector", (5,), 1, deter=64, hidden=64, stoch=8, classes=8, units=64))
-    model.standardise(windows[0][:32].flatten(0, 1))
+    model.standardise(windows[0][:160].flatten(0, 1))
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     torch.manual_seed(0)
     for _ in range(250):
-        chosen = torch.randint(32, (16,))
+        chosen = torch.randint(160, (16,))
         loss, _, _ = model.loss(Batch(*(values[chosen] for values in windows)))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    held_out = Batch(*(values[32:] for values in windows))
+    held_out = Batch(*(values[160:] for values in windows))
     with torch.no_grad():
         states = model.observe(model.embed(held_out.observation), held_out.action, held_out.is_first, sample=False).states
         predicted = model.reward(model.feature(states))[:, 1:]
