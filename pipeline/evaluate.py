@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.manifest import digest, verify
+from pipeline import train
 from pipeline.log import log, track
 from pipeline.params import Params, canonical, load_params
 from pipeline.stage import run
-from pipeline.train import CODE as TRAIN_CODE
 from pipeline.train import LEARNING, MODEL, Identity
 from pipeline.work import code_digest, open_work
 
@@ -26,17 +26,18 @@ if TYPE_CHECKING:
     from datasets.frames import Look
     from trainers.evaluate import Latents, Predictions
 
-CODE = ("pipeline/evaluate.py", "trainers/evaluate.py", *TRAIN_CODE)
+CODE = ("pipeline/evaluate.py", "trainers/evaluate.py", *train.CODE)
 
 
 def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
+    p.train.of(algorithm)  # refuses an unknown one
     models, frames = Path("models") / task / encoder / algorithm, Path("data/frames") / task
     key = {
         "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "preset": p.preset, "seeds": p.train.seeds,
         "evaluate": p.evaluate.model_dump(), "compute": p.compute.identity, "models": digest(models),
         "trajectories": digest(Path("data/trajectories") / task), "embeddings": digest(Path("data/embeddings") / task / encoder),
-        "frames": digest(frames), "code": code_digest(*CODE),
+        "frames": digest(frames), "code": code_digest(*CODE, *train.OWN_CODE[algorithm]),
     }  # fmt: skip
     with open_work("evaluate", Path("results/parts") / encoder / task / algorithm, key) as work:
         if work is not None:
@@ -64,7 +65,7 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
     trained = {seed: load_world_model(path, p.compute.device, seed=seed, **expected).model for seed, path in paths.items()}
     predictions: list[pl.DataFrame] = []
     latents: list[pl.DataFrame] = []
-    for look in track(looks, len(looks), "look", f"evaluate {encoder}"):
+    for look in track(looks, len(looks), "look", f"evaluate {algorithm} {encoder}"):
         episodes = data.episodes(True, DEFAULT if look.paired else look.variant)
         embeddings = load_embeddings(Path("data/embeddings") / task / encoder, look.variant)
         rows = load_rows(data, embeddings, episodes, p.compute.device)
@@ -85,7 +86,7 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
     table.write_parquet(result / "reward_error.parquet")
     pl.concat(latents).write_parquet(result / "latents.parquet")
     pl.concat([pl.read_parquet(models / f"seed-{seed}" / LEARNING) for seed in trained]).write_parquet(result / LEARNING)
-    log(f"evaluate {encoder}: {len(table)} predictions; default look, filtering: R2 {_r2(table):.3f}")
+    log(f"evaluate {algorithm} {encoder}: {len(table)} predictions; default look, filtering: R2 {_r2(table):.3f}")
 
 
 def _prediction_table(made: "Predictions", identity: Identity, look: "Look", data: "Trajectories") -> "pl.DataFrame":

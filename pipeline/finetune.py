@@ -4,8 +4,9 @@
 
 Writes `results/online/ENCODER/TASK/ALGORITHM/{online,training_episodes}.parquet` and `agent.pt`, for the first of
 `train.seeds`. The two arms run side by side, each in a process of its own; a killed run goes on from their last checkpoints.
-An imported task has no environment: its tables have no rows, and there is no agent. Tiny variant: in a copy of params.yaml
-set `finetune.offline_updates: 10`, `finetune.env_steps: 1000` and `finetune.eval_episodes: 2`, then add `--params COPY`.
+An imported task has no environment, and only DreamerV3's model learns online so far: elsewhere the tables have no rows, and there
+is no agent. Tiny variant: in a copy of params.yaml set `finetune.offline_updates: 10`, `finetune.env_steps: 1000` and
+`finetune.eval_episodes: 2`, then add `--params COPY`.
 """
 
 import statistics
@@ -29,7 +30,7 @@ AGENT = (
 )  # fmt: skip
 CODE = (
     "pipeline/finetune.py", "pipeline/observe.py", "pipeline/sim/env.py", "pipeline/sim/tasks.py",
-    *(f"trainers/agent/{name}.py" for name in AGENT), *train.CODE,
+    *(f"trainers/agent/{name}.py" for name in AGENT), *train.CODE, *train.OWN_CODE["dreamerv3"],
 )  # fmt: skip
 IDENTITY = {
     "algorithm": str, "encoder": str, "task": str, "seed": int, "init": str, "preset": str, "variant": str, "axis": str,
@@ -37,6 +38,7 @@ IDENTITY = {
 }  # fmt: skip
 EVALUATION = {"arm": str, "env_steps": int, "updates": int, "return": float, "return_std": float, "episodes": int}
 EPISODE = {"env_steps": int, "return": float}
+LEARNS_ONLINE = ("dreamerv3",)  # algorithms with an agent
 ARMS = {"online": True, "offline_only": False}  # name -> whether it acts
 
 
@@ -58,8 +60,10 @@ class Arm:
 
 def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
-    if task in p.imports:
-        _skip(encoder, task, algorithm)
+    p.train.of(algorithm)  # refuses an unknown one
+    if task in p.imports or algorithm not in LEARNS_ONLINE:
+        imported = f"{task} is imported and has no environment: not fine-tuned"
+        _skip(encoder, task, algorithm, imported if task in p.imports else f"online learning of {algorithm} is not there yet")
         return
     inputs = {
         "trajectories": Path("data/trajectories") / task, "weights": Path("data/weights") / task / encoder,
@@ -85,15 +89,15 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
         _collect_results(arms, work.result)
 
 
-def _skip(encoder: str, task: str, algorithm: str) -> None:
+def _skip(encoder: str, task: str, algorithm: str, why: str) -> None:
     """Write the tables without rows."""
     import polars as pl
 
-    key = {"encoder": canonical(encoder), "task": task, "algorithm": algorithm, "code": code_digest(*CODE), "environment": None}
+    key = {"encoder": canonical(encoder), "task": task, "algorithm": algorithm, "code": code_digest(*CODE), "skipped": why}
     with open_work("finetune", Path("results/online") / encoder / task / algorithm, key) as work:
         if work is None:
             return
-        log(f"finetune {encoder}: {task} is imported and has no environment: not fine-tuned")
+        log(f"finetune {encoder}: {why}")
         pl.DataFrame(schema=IDENTITY | EVALUATION).write_parquet(work.result / "online.parquet")
         pl.DataFrame(schema=IDENTITY | EPISODE).write_parquet(work.result / "training_episodes.parquet")
 
@@ -114,6 +118,7 @@ def run_arm(arm: Arm) -> None:
     from trainers.agent.replay import Replay
     from trainers.checkpoint import load_world_model, save_torch
     from trainers.data import load_rows
+    from trainers.worldmodel import WorldModel
 
     p, f = arm.params, arm.params.finetune
     seed, device = p.train.seeds[0], p.compute.device
@@ -130,6 +135,8 @@ def run_arm(arm: Arm) -> None:
         "seed": seed,
     }
     model = load_world_model(models / f"seed-{seed}" / train.MODEL, device, **identity).model
+    if not isinstance(model, WorldModel):
+        raise TypeError(f"{arm.algorithm} has no agent")
     encoder = open_observation_encoder(p, arm.encoder, arm.task, tuple(rows.observation.shape[1:]), str(embeddings.values.dtype))
     envs = _open_environments(p, arm.task, encoder)
     torch.manual_seed(seed)

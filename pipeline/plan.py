@@ -20,7 +20,7 @@ from pipeline.stage import run
 
 if TYPE_CHECKING:
     from pipeline.encoders import EncoderInfo
-    from trainers.worldmodel import WorldModel
+    from trainers.models import Model
 
 GPU_RATES: dict[str, dict[str, float]] = {}  # name -> encoder -> frames/s, as measured and noted in docs/gpu.md; none so far
 REFERENCES = ("state", "scratch", "random", "autoencoder")
@@ -56,7 +56,7 @@ def main(gpu: str = "", params: Path = Path("params.yaml")) -> None:
             print(f"{name:>18}   not estimated: what a custom encoder costs is known once it runs")
             continue
         size, encode, bound = _encoding(p, name, counts, rate, gpu)
-        train = _training(p, name) * p.train.updates * len(p.train.seeds)
+        train = sum(_training(p, name, a) * p.train.of(a).loop.updates for a in p.algorithms) * len(p.train.seeds)
         total += (encode + train) * len(tasks)
         print(f"{name:>18} {size / 1e6:>10.1f} {('> ' if bound else '') + _span(encode):>16} {_span(train):>16}")
     print(f"\nall tasks, {len(p.train.seeds)} seeds of each, one thing after another: {_span(total)}")
@@ -125,44 +125,47 @@ def _seconds_a_frame(p: Params, name: str) -> float:
     return (time.process_time() - start) / len(frames)
 
 
-def _training(p: Params, name: str) -> float:
+def _training(p: Params, name: str, algorithm: str) -> float:
     """Seconds of one update of one model on windows of this representation."""
     import torch
 
     from trainers.worldmodel import Batch
 
     torch.set_num_threads(p.compute.threads)
-    model, shape, dtype = _model(p, name)
-    b, steps = p.train.batch, p.train.length
+    model, shape, dtype = _model(p, name, algorithm)
+    b, steps = p.train.of(algorithm).loop.batch, p.train.of(algorithm).loop.length
     flags = torch.zeros(b, steps, dtype=torch.bool)
     observation = torch.zeros(b, steps, *shape, dtype=dtype) if dtype == torch.uint8 else torch.randn(b, steps, *shape)
     batch = Batch(observation, torch.zeros(b, steps, _ACTION), torch.zeros(b, steps), flags, flags)
-    optimiser = torch.optim.Adam(model.parameters(), fused=True)
+    each = {of: [p for group in groups for p in group.parameters] for of, groups in model.groups().items()}
+    optimisers = {of: torch.optim.Adam(parameters, fused=True) for of, parameters in each.items()}
     start = 0.0
     for number in range(1 + _UPDATES):
         if number == 1:
             start = time.process_time()
-        optimiser.zero_grad()
-        model.loss(batch)[0].backward()
-        optimiser.step()
+        for loss in model.losses(batch):
+            optimisers[loss.of].zero_grad()
+            loss.value.backward()
+            optimisers[loss.of].step()
     return (time.process_time() - start) / _UPDATES
 
 
 _ACTION, _STATE = 6, 24  # sizes of an action and of a state, which hardly matter to the time
 
 
-def _model(p: Params, name: str) -> "tuple[WorldModel, tuple[int, ...], object]":
+def _model(p: Params, name: str, algorithm: str) -> "tuple[Model, tuple[int, ...], object]":
     import torch
 
     from pipeline.encoders import list_encoders
-    from trainers.algorithms import Sizes, algorithm
+    from trainers.algorithms import Sizes
+    from trainers.algorithms import algorithm as named
     from trainers.worldmodel import LossScales
 
     dims = {info.name: info.dim for info in list_encoders()} | _made_here(p)
     shape: tuple[int, ...] = (p.render.size,) * 2 + (3,) if name == "scratch" else (dims.get(name) or _STATE,)
     dtype = torch.uint8 if name == "scratch" else torch.float32
-    kind = algorithm(p.algorithms[0])
-    sizes = Sizes(p.train.rssm.model_dump(), LossScales(**p.train.loss.model_dump()))
+    kind = named(algorithm)
+    sizes = Sizes(p.train.rssm.model_dump(), LossScales(**p.train.loss.model_dump()), p.train.tdmpc2.settings)
     model = kind.build(kind.configure(shape, dtype, _ACTION, sizes))
     sample = torch.zeros(64, *shape, dtype=dtype) if dtype == torch.uint8 else torch.randn(64, *shape)
     model.standardise(sample)

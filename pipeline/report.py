@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.errors import DataError
 from datasets.manifest import digest, verify, write_json
+from pipeline.finetune import LEARNS_ONLINE
 from pipeline.log import log, track
 from pipeline.params import Params, canonical, load_params
 from pipeline.stage import run
@@ -73,6 +74,8 @@ def find_inputs(p: Params) -> Inputs:
             folder = RESULTS / "online" / names[encoder] / task / algorithm
             if task in p.imports:
                 missing.append(f"{task} is imported and has no environment: {encoder} was not fine-tuned on it ({algorithm}).")
+            elif algorithm not in LEARNS_ONLINE:
+                missing.append(f"Online learning of {algorithm} is not there yet: {encoder} was not fine-tuned on {task}.")
             if folder.is_dir():
                 online.setdefault(encoder, []).append(folder)
             else:

@@ -4,7 +4,7 @@
 
 Reads the training episodes under the default look and under `render.train_looks` (how often: `train.look_weights`); writes
 `models/TASK/ENCODER/ALGORITHM/seed-S/{model.pt,learning.parquet}`. A killed run goes on from its last checkpoint. Tiny variant:
-in a copy of params.yaml set `train.updates: 20`, then add `--params COPY`.
+in a copy of params.yaml set `train.updates: 20` (`train.tdmpc2.updates`), then add `--params COPY`.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,9 @@ from pipeline.stage import run
 from pipeline.work import code_digest, open_work
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
     from datasets.episodes import Trajectories
     from pipeline.sections.learning import Train
@@ -27,11 +29,17 @@ if TYPE_CHECKING:
     from trainers.offline import Point
 
 CODE = (
-    "pipeline/train.py", *(f"trainers/{n}.py" for n in ("algorithms", "checkpoint", "data", "feed", "offline")),
+    "pipeline/train.py", *(f"trainers/{n}.py" for n in ("algorithms", "checkpoint", "data", "feed", "models", "offline")),
     "datasets/windows.py", "datasets/mapped.py",
-    *(f"trainers/worldmodel/{n}.py" for n in ("config", "layers", "losses", "model", "observation", "products", "rssm", "scan")),
-    *(f"trainers/worldmodel/{n}.py" for n in ("stepnorm", "types", "vision")),
 )  # fmt: skip
+_WORLDMODEL = ("config", "layers", "losses", "model", "observation", "products", "rssm", "scan", "stepnorm", "types", "vision")
+OWN_CODE = {
+    "dreamerv3": tuple(f"trainers/worldmodel/{n}.py" for n in _WORLDMODEL),
+    "tdmpc2": (
+        *(f"trainers/worldmodel/{n}.py" for n in ("losses", "observation", "types")),
+        *(f"trainers/tdmpc2/{n}.py" for n in ("config", "encoder", "ensemble", "layers", "losses", "maths", "model", "policy")),
+    ),
+}
 Identity = dict[str, str | int]
 MODEL, LEARNING = "model.pt", "learning.parquet"
 
@@ -52,10 +60,11 @@ class Job:
 
 def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
+    own = p.train.of(algorithm)
     trajectories, embeddings = Path("data/trajectories") / task, Path("data/embeddings") / task / encoder
     key = {
-        "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "code": code_digest(*CODE),
-        "train": p.train.model_dump(mode="json", by_alias=True), "compute": p.compute.identity,
+        "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "code": code_digest(*CODE, *OWN_CODE[algorithm]),
+        "train": own.identity, "compute": p.compute.identity,
         "trajectories": digest(trajectories), "embeddings": digest(embeddings),
     }  # fmt: skip
     with open_work("train", Path("models") / task / encoder / algorithm, key) as work:
@@ -88,26 +97,27 @@ def train_seed(job: Job) -> None:
     from trainers.worldmodel import LossScales
 
     train, compute = job.params.train, job.params.compute
+    loop, section, _ = train.of(job.algorithm)
     torch.set_num_threads(compute.threads)
     data = load_trajectories(Path("data/trajectories") / job.task)
     folder = Path("data/embeddings") / job.task / job.encoder
     feed, attributes = _open_feed(data, folder, job)
     kind = algorithm(job.algorithm)
-    sizes = Sizes(train.rssm.model_dump(), LossScales(**train.loss.model_dump()))
+    sizes = Sizes(train.rssm.model_dump(), LossScales(**train.loss.model_dump()), train.tdmpc2.settings)
     torch.manual_seed(job.seed)
     sample = feed.observations(statistics_rows(data))
     config = kind.configure(tuple(sample.shape[1:]), sample.dtype, data.action.shape[1], sizes)
     with torch.device(compute.device):
         model = kind.build(config)
     model.standardise(sample)
-    settings = Settings(train.updates, train.learning_rate, train.clip, train.checkpoint_every)
+    settings = Settings(loop.updates, loop.learning_rate, loop.clip, train.checkpoint_every, section=section)
     trainer = OfflineTrainer(model, feed, settings, job.checkpoint)
-    name = f"train {job.encoder} seed {job.seed}"
-    trainer.run(lambda todo: track(todo, train.updates, "update", name, initial=todo.start - 1))
+    name = f"train {job.algorithm} {job.encoder} seed {job.seed}"
+    trainer.run(lambda todo: track(todo, loop.updates, "update", name, initial=todo.start - 1))
     identity: Identity = {"encoder": canonical(job.encoder), "task": job.task, "algorithm": job.algorithm, "seed": job.seed}
     job.out.mkdir(parents=True, exist_ok=True)
     _learning_table(trainer.points, identity).write_parquet(job.out / LEARNING)
-    save_world_model(job.out / MODEL, model, {**identity, "updates": train.updates, "embedding": attributes})
+    save_world_model(job.out / MODEL, model, {**identity, "updates": loop.updates, "embedding": attributes})
     log(f"{name}: " + ", ".join(f"{p.metric} {p.value:.3g}" for p in trainer.points if p.update == trainer.points[-1].update))
 
 
@@ -119,8 +129,9 @@ def _open_feed(data: "Trajectories", folder: Path, job: Job) -> "tuple[Feed, dic
     from trainers.feed import HeldFeed, MappedFeed, Part, place
 
     train, device = job.params.train, job.params.compute.device
+    loop = train.of(job.algorithm).loop
     variants, episodes = training_variants(folder), data.episodes(validation=False)
-    starts = [window_starts(data, train.length)] * len(variants)
+    starts = [_starts(data, window_starts(data, loop.length), loop.stacked)] * len(variants)
     sizes = [stored_bytes(folder, variant) for variant in variants]
     where, why = place(job.beside * sum(size for size, _ in sizes), all(mappable for _, mappable in sizes), device)
     log(f"windows of {folder}: {why}")
@@ -129,17 +140,24 @@ def _open_feed(data: "Trajectories", folder: Path, job: Job) -> "tuple[Feed, dic
         for look in mapped:
             check_rows(data, look, episodes)
         groups = [own + first for own, first in zip(starts, firsts([len(data.reward)] * len(variants)), strict=True)]
-        sampler = WindowSampler(groups, train.batch, job.seed, _weights(train, [look.attributes for look in mapped]))
+        sampler = WindowSampler(groups, loop.batch, job.seed, _weights(train, [look.attributes for look in mapped]))
         parts = [Part(data, look.values) for look in mapped]
-        return MappedFeed(parts, sampler, train.batch, train.length, device), mapped[0].attributes
+        return MappedFeed(parts, sampler, loop.batch, loop.length, device), mapped[0].attributes
     looks, attributes = [], []
     for variant in variants:
         embeddings = load_embeddings(folder, variant)
         looks.append(load_rows(data, embeddings, episodes, device if where == "gpu" else "cpu"))
         attributes.append(embeddings.attributes)
     rows, groups = join_rows(looks, starts)
-    sampler = WindowSampler(groups, train.batch, job.seed, _weights(train, attributes))
-    return HeldFeed(rows, sampler, train.length, device), attributes[0]
+    sampler = WindowSampler(groups, loop.batch, job.seed, _weights(train, attributes))
+    return HeldFeed(rows, sampler, loop.length, device), attributes[0]
+
+
+def _starts(data: "Trajectories", starts: "NDArray[np.int64]", stacked: int) -> "NDArray[np.int64]":
+    """The starts of windows, an episode's first row `stacked` times: as many rollouts begin there (tdmpc2/losses.py)."""
+    import numpy as np
+
+    return starts.repeat(np.where(data.is_first[starts], stacked, 1))
 
 
 def _weights(train: "Train", looks: "list[dict[str, Any]]") -> list[float] | None:

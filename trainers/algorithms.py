@@ -2,34 +2,45 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from datasets.errors import UserError
+from trainers import models
+from trainers.tdmpc2.config import Config, Settings
+from trainers.tdmpc2.model import TDMPC2
 from trainers.worldmodel import LossScales, ModelConfig, WorldModel
+
+C = TypeVar("C", bound=models.Config)
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What `params.yaml` says about a model: sizes of the RSSM and weights of the losses."""
+    """What `params.yaml` says about models; each algorithm reads its own part.
+
+    Attributes:
+        rssm, loss: DreamerV3's sizes and weights of the losses.
+        tdmpc2: TD-MPC2's.
+    """
 
     rssm: Mapping[str, int]
     loss: LossScales
+    tdmpc2: Settings
 
 
-class Algorithm(Protocol):
+class Algorithm(Protocol[C]):
     """How a model is described, built and described again from a checkpoint."""
 
-    def configure(self, shape: tuple[int, ...], dtype: torch.dtype, action_dim: int, sizes: Sizes) -> ModelConfig:
+    def configure(self, shape: tuple[int, ...], dtype: torch.dtype, action_dim: int, sizes: Sizes) -> C:
         """The configuration for observations [..., *shape] of a stored dtype."""
         ...
 
-    def build(self, config: ModelConfig) -> WorldModel:
+    def build(self, config: C) -> models.Model:
         """A freshly initialised model (torch's generator)."""
         ...
 
-    def parse(self, config: Mapping[str, Any]) -> ModelConfig:
+    def parse(self, config: Mapping[str, Any]) -> C:
         """A configuration as a checkpoint carries it."""
         ...
 
@@ -40,17 +51,30 @@ class DreamerV3:
     def configure(self, shape: tuple[int, ...], dtype: torch.dtype, action_dim: int, sizes: Sizes) -> ModelConfig:
         return ModelConfig("pixels" if dtype == torch.uint8 else "vector", shape, action_dim, **sizes.rssm, loss=sizes.loss)
 
-    def build(self, config: ModelConfig) -> WorldModel:
+    def build(self, config: ModelConfig) -> models.Model:
         return WorldModel(config)
 
     def parse(self, config: Mapping[str, Any]) -> ModelConfig:
         return ModelConfig.from_json(config)
 
 
-_ALGORITHMS: dict[str, Algorithm] = {"dreamerv3": DreamerV3()}
+class TdMpc2:
+    """World model of arXiv 2310.16828."""
+
+    def configure(self, shape: tuple[int, ...], dtype: torch.dtype, action_dim: int, sizes: Sizes) -> Config:
+        return Config("pixels" if dtype == torch.uint8 else "vector", shape, action_dim, sizes.tdmpc2)
+
+    def build(self, config: Config) -> models.Model:
+        return TDMPC2(config)
+
+    def parse(self, config: Mapping[str, Any]) -> Config:
+        return Config.from_json(config)
 
 
-def algorithm(name: str) -> Algorithm:
+_ALGORITHMS: dict[str, Algorithm[Any]] = {"dreamerv3": DreamerV3(), "tdmpc2": TdMpc2()}
+
+
+def algorithm(name: str) -> Algorithm[Any]:
     """The algorithm of that name.
 
     Raises:

@@ -10,7 +10,7 @@ import torch
 
 from datasets.errors import DataError
 from trainers.algorithms import algorithm
-from trainers.worldmodel import ModelConfig, WorldModel
+from trainers.models import Model
 
 _KEYS = {"config", "weights", "meta"}
 
@@ -24,7 +24,7 @@ class Loaded:
         meta: encoder (canonical), task, algorithm, seed, updates, embedding (facts about what it was trained on).
     """
 
-    model: WorldModel
+    model: Model
     meta: dict[str, Any]
 
 
@@ -55,7 +55,7 @@ def load_torch(path: Path, what: str, device: str = "cpu") -> dict[str, Any]:
     return content
 
 
-def save_world_model(path: Path, model: WorldModel, meta: Mapping[str, Any]) -> None:
+def save_world_model(path: Path, model: Model, meta: Mapping[str, Any]) -> None:
     """Write a trained model with its configuration and its origin."""
     weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     save_torch(path, {"config": model.config.to_json(), "weights": weights, "meta": dict(meta)})
@@ -82,7 +82,7 @@ def load_world_model(path: Path, device: str = "cpu", **expected: str | int) -> 
             raise DataError(f"{path} was trained for {key} {meta.get(key)!r}, {value!r} was expected; {remedy}")
     try:
         kind = algorithm(meta["algorithm"])
-        config: ModelConfig = kind.parse(content["config"])
+        config = kind.parse(content["config"])
         with torch.device(device):
             model = kind.build(config)
         model.load_state_dict(content["weights"])

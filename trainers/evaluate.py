@@ -1,7 +1,7 @@
 """Reward prediction on whole held-out episodes: filtering, and open loop from every start with the true actions."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import numpy as np
 import torch
@@ -10,9 +10,7 @@ from torch import Tensor
 
 from datasets.episodes import Trajectories
 from trainers.data import Rows
-from trainers.worldmodel import State, WorldModel
-
-_EMBED_ROWS = 512  # rows embedded at once, so that frames fit in the cache
+from trainers.models import Predictor, S
 
 
 class Predictions(NamedTuple):
@@ -32,25 +30,25 @@ class Predictions(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Filtered:
-    """Posterior states of whole episodes, padded to the longest.
+class Filtered(Generic[S]):
+    """Filtered states of whole episodes, padded to the longest.
 
     Attributes:
-        states: State [B, L, ...].
+        states: the model's, [B, L, ...].
         action, reward: float [B, L, ...]; like the states, an episode's last row repeated as padding.
         lengths: int64 [B].
         episodes: index in the trajectory file, one per row of the batch.
     """
 
-    states: State
+    states: S
     action: Tensor
     reward: Tensor
     lengths: Tensor
     episodes: list[int]
 
 
-def filter_episodes(model: WorldModel, data: Trajectories, rows: Rows, episodes: list[int]) -> Filtered:
-    """Filter whole episodes in one batch, with the most probable latent at every step (no noise: equal inputs, equal outputs)."""
+def filter_episodes(model: Predictor[S], data: Trajectories, rows: Rows, episodes: list[int]) -> Filtered[S]:
+    """Filter whole episodes in one batch (no noise: equal inputs, equal outputs)."""
     device = rows.reward.device
     slices = [data.rows_of(episode) for episode in episodes]
     lengths = torch.tensor([s.stop - s.start for s in slices], device=device)
@@ -58,13 +56,11 @@ def filter_episodes(model: WorldModel, data: Trajectories, rows: Rows, episodes:
     starts = torch.tensor([s.start for s in slices], device=device)
     index = starts[:, None] + torch.minimum(steps, lengths[:, None] - 1)  # (B, L), the last row repeated as padding
     with torch.inference_mode():
-        flat = index.flatten()
-        embed = torch.cat([model.embed(rows.observation[part]) for part in flat.split(_EMBED_ROWS)]).unflatten(0, index.shape)
-        posterior = model.observe(embed, rows.action[index], rows.is_first[index], sample=False)
-    return Filtered(posterior.states, rows.action[index], rows.reward[index], lengths, episodes)
+        states = model.filter(rows.observation, index, rows.action[index], rows.is_first[index])
+    return Filtered(states, rows.action[index], rows.reward[index], lengths, episodes)
 
 
-def predict_rewards(model: WorldModel, filtered: Filtered, horizon: int, long_starts: int) -> Predictions:
+def predict_rewards(model: Predictor[S], filtered: Filtered[S], horizon: int, long_starts: int) -> Predictions:
     """Predict the reward of every step but an episode's first, at every horizon.
 
     Args:
@@ -77,7 +73,7 @@ def predict_rewards(model: WorldModel, filtered: Filtered, horizon: int, long_st
     within = steps < filtered.lengths[:, None]
     with torch.inference_mode():
         row, t = (within & (steps > 0)).nonzero().unbind(1)
-        direct = model.reward(model.feature(filtered.states))  # (B, L)
+        direct = model.expected_reward(filtered.states)  # (B, L)
         parts: list[Columns] = [(row, t, torch.zeros_like(t), filtered.reward[row, t], direct[row, t])]
         every = (within & (steps < filtered.lengths[:, None] - 1)).nonzero()
         parts += _open_loop(model, filtered, every, 1, horizon)
@@ -94,23 +90,27 @@ def predict_rewards(model: WorldModel, filtered: Filtered, horizon: int, long_st
 Columns = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # index in the batch, t, horizon, reward, prediction; each [n]
 
 
-def _open_loop(model: WorldModel, filtered: Filtered, starts: Tensor, first: int, last: int) -> list[Columns]:
+def _open_loop(model: Predictor[S], filtered: Filtered[S], starts: Tensor, first: int, last: int) -> list[Columns]:
     """Imagine from contexts that end at `starts` (int64 [n, 2]) under the true actions; horizons `first` to `last`."""
     row, at = starts.unbind(1)
     parts: list[Columns] = []
-    state = State(filtered.states.deter[row, at], filtered.states.stoch[row, at])
+    state = _chosen(filtered.states, row, at)
     for ahead in range(1, last + 1):
         goes_on = at + ahead < filtered.lengths[row]
         if not goes_on.all():
-            row, at, state = row[goes_on], at[goes_on], State(state.deter[goes_on], state.stoch[goes_on])
+            row, at, state = row[goes_on], at[goes_on], _chosen(state, goes_on)
         if not len(row):
             break
         t = at + ahead
         state = model.imagine_step(state, filtered.action[row, t], sample=False)
         if ahead >= first:
-            predicted = model.reward(model.feature(state))
-            parts.append((row, t, torch.full_like(t, ahead), filtered.reward[row, t], predicted))
+            parts.append((row, t, torch.full_like(t, ahead), filtered.reward[row, t], model.expected_reward(state)))
     return parts
+
+
+def _chosen(state: S, *index: Tensor) -> S:
+    """The entries of every tensor of a state at `index`."""
+    return type(state)(*(part[index] for part in state))
 
 
 class Latents(NamedTuple):
@@ -128,14 +128,14 @@ class Latents(NamedTuple):
     feature: NDArray[np.float16]
 
 
-def sample_latents(model: WorldModel, filtered: Filtered, count: int) -> Latents:
+def sample_latents(model: Predictor[S], filtered: Filtered[S], count: int) -> Latents:
     """At most `count` filtered features, evenly spaced over all steps but the episodes' first."""
     steps = torch.arange(filtered.reward.shape[1], device=filtered.reward.device)
     at = ((steps < filtered.lengths[:, None]) & (steps > 0)).nonzero()
     if len(at) > count:
         at = at[torch.from_numpy(np.linspace(0, len(at) - 1, count).astype(np.int64)).to(at.device)]
     row, t = at.unbind(1)
-    feature = model.feature(State(filtered.states.deter[row, t], filtered.states.stoch[row, t]))
+    feature = model.feature(_chosen(filtered.states, row, t))
     episode = np.asarray(filtered.episodes)[row.cpu().numpy()].astype(np.int32)
     return Latents(
         episode, t.cpu().numpy().astype(np.int32), filtered.reward[row, t].cpu().numpy(), feature.cpu().numpy().astype(np.float16)

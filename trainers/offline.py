@@ -12,7 +12,7 @@ from torch import Tensor
 from datasets.errors import UserError
 from trainers.checkpoint import load_torch, save_torch
 from trainers.feed import Feed
-from trainers.worldmodel import WorldModel
+from trainers.models import Group, Loss, Metrics, Trainable
 
 FINAL_RATE = 0.1  # of the learning rate, at the last update
 LOG_EVERY = 20  # updates averaged into one logged value
@@ -31,6 +31,7 @@ class Settings:
         warmup: updates over which the rate rises linearly to `learning_rate`.
         decay: the last part of all updates, over which it falls linearly to a tenth. At a constant rate a short run ends on
             noise: 15-step open-loop R2 of `state` 0.79 against 0.93, 800 updates on cartpole_swingup.
+        section: of params.yaml that says so.
     """
 
     updates: int
@@ -39,6 +40,7 @@ class Settings:
     checkpoint_every: int
     warmup: int = 50
     decay: float = 0.4
+    section: str = "train"
 
     def rate(self, update: int) -> float:
         """The learning rate of one update, counted from 1."""
@@ -58,7 +60,7 @@ class Point:
 class OfflineTrainer:
     """Trains a model on windows; everything that the next update depends on is in its checkpoint."""
 
-    def __init__(self, model: WorldModel, feed: Feed, settings: Settings, checkpoint: Path) -> None:
+    def __init__(self, model: Trainable, feed: Feed, settings: Settings, checkpoint: Path) -> None:
         """
         Args:
             model: freshly built, on the feed's device.
@@ -70,8 +72,8 @@ class OfflineTrainer:
             DataError: the checkpoint is damaged.
         """
         self.model, self._feed, self._settings, self._path = model, feed, settings, checkpoint
-        self._parameters = list(model.parameters())
-        self._optimiser = torch.optim.Adam(self._parameters, lr=settings.learning_rate, fused=True)
+        self._groups = model.groups()
+        self._optimisers = {name: _adam(groups, settings.learning_rate) for name, groups in self._groups.items()}
         self._device = feed.device
         self._names: list[str] = []
         self._pending: list[Tensor] = []  # metrics of the updates since the last logged point
@@ -98,18 +100,24 @@ class OfflineTrainer:
         self._check_finite()
 
     def _step(self, update: int) -> None:
-        batch = self._feed.next()
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._settings.rate(update)
-        loss, _, metrics = self.model.loss(batch)
-        self._optimiser.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
-        self._optimiser.step()
-        metrics["gradient_norm"] = norm.detach()
+        metrics: Metrics = {}
+        for loss in self.model.losses(self._feed.next()):
+            norm = self._minimise(loss, self._settings.rate(update))
+            metrics |= loss.metrics | {("gradient_norm" if not metrics else f"{loss.of}_gradient_norm"): norm}
         self._names = list(metrics)
         self._pending.append(torch.stack(list(metrics.values())))
         self.update = update
+
+    def _minimise(self, loss: Loss, rate: float) -> Tensor:
+        """One step of the loss's own optimiser; the gradient's norm before clipping."""
+        optimiser, groups = self._optimisers[loss.of], self._groups[loss.of]
+        for own, group in zip(optimiser.param_groups, groups, strict=True):
+            own["lr"] = rate * group.rate
+        optimiser.zero_grad()
+        loss.value.backward()
+        norm = torch.nn.utils.clip_grad_norm_([p for group in groups for p in group.parameters], self._settings.clip)
+        optimiser.step()
+        return norm.detach()
 
     def _log(self) -> None:
         self._check_finite()
@@ -128,14 +136,15 @@ class OfflineTrainer:
             good = f"the last good checkpoint is {self._path}" if self._path.exists() else "no checkpoint was written before it"
             raise UserError(
                 f"training diverged: {self._names[column]} is {values[row, column].item()} at update {update} of "
-                f"{self._settings.updates}; {good}; lower train.learning_rate or train.clip"
+                f"{self._settings.updates}; {good}; lower {self._settings.section}.learning_rate or {self._settings.section}.clip"
             )
 
     def _save(self) -> None:
         self._check_finite()
         cuda = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None
         content = {
-            "update": self.update, "weights": self.model.state_dict(), "optimiser": self._optimiser.state_dict(),
+            "update": self.update, "weights": self.model.state_dict(),
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()},
             "rng": torch.get_rng_state(), "cuda_rng": cuda, "sampler": json.dumps(self._feed.state_dict()),
             "names": self._names, "pending": self._pending, "points": [[p.update, p.metric, p.value] for p in self.points],
         }  # fmt: skip
@@ -144,7 +153,8 @@ class OfflineTrainer:
     def _resume(self) -> None:
         content: dict[str, Any] = load_torch(self._path, "training checkpoint")
         self.model.load_state_dict(content["weights"])
-        self._optimiser.load_state_dict(content["optimiser"])
+        for name, optimiser in self._optimisers.items():
+            optimiser.load_state_dict(content["optimisers"][name])
         self._feed.load_state_dict(json.loads(content["sampler"]))
         torch.set_rng_state(content["rng"])
         if content["cuda_rng"] is not None:
@@ -152,3 +162,7 @@ class OfflineTrainer:
         self.update, self._names = content["update"], content["names"]
         self._pending = [values.to(self._device) for values in content["pending"]]
         self.points = [Point(*point) for point in content["points"]]
+
+
+def _adam(groups: list[Group], rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam([{"params": group.parameters, "eps": group.eps} for group in groups], lr=rate, fused=True)

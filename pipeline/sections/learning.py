@@ -1,10 +1,12 @@
 """Sections about what learns from the data, and what is reported."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, Field, model_validator
 
+from datasets.errors import UserError
 from pipeline.sections.base import Count, Fraction, Positive, PositiveFloat, Section, Seed
+from pipeline.sections.tdmpc2 import TdMpc2
 
 
 class Custom(Section):
@@ -135,6 +137,36 @@ class LossScales(Section):
     free_nats: Annotated[float, Field(ge=0)]
 
 
+class Loop(Protocol):
+    """What the offline loop reads of an algorithm's own section."""
+
+    @property
+    def updates(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def stacked(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def clip(self) -> float: ...
+
+
+class Own(NamedTuple):
+    """One algorithm's part of `train`.
+
+    Attributes:
+        section: where in params.yaml it is.
+        identity: JSON-able, all of `train` that a model depends on.
+    """
+
+    loop: Loop
+    section: str
+    identity: dict[str, Any]
+
+
 class Train(Section):
     seeds: Annotated[list[Seed], Field(min_length=1)]
     updates: Positive
@@ -146,6 +178,27 @@ class Train(Section):
     checkpoint_every: Positive
     rssm: Rssm
     loss: LossScales
+    tdmpc2: TdMpc2
+
+    @property
+    def stacked(self) -> int:
+        """Rows in one observation, of DreamerV3's."""
+        return 1
+
+    def of(self, algorithm: str) -> Own:
+        """What `algorithm` reads of this section.
+
+        Raises:
+            UserError: there is no such algorithm.
+        """
+        shared = self.model_dump(mode="json", include={"seeds", "look_weights", "checkpoint_every"})
+        known = {
+            "dreamerv3": Own(self, "train", self.model_dump(mode="json", by_alias=True, exclude={"tdmpc2"})),
+            "tdmpc2": Own(self.tdmpc2, "train.tdmpc2", shared | self.tdmpc2.identity),
+        }
+        if algorithm not in known:
+            raise UserError(f"algorithm: unknown algorithm {algorithm!r}; known: {', '.join(known)}")
+        return known[algorithm]
 
 
 class Evaluate(Section):

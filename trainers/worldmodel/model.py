@@ -1,17 +1,18 @@
 """The world model: adapter or CNN, RSSM, and the heads that read its state."""
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainers.models import Group, Loss, Metrics, read_rows
 from trainers.worldmodel.config import ModelConfig
 from trainers.worldmodel.layers import mlp
 from trainers.worldmodel.losses import BINS, balanced_kl, reward_bins, two_hot_loss, two_hot_mean
 from trainers.worldmodel.observation import OBSERVATIONS
 from trainers.worldmodel.rssm import RSSM
 from trainers.worldmodel.types import Batch, Posterior, State
-
-Metrics = dict[str, Tensor]
 
 
 class WorldModel(nn.Module):
@@ -70,6 +71,11 @@ class WorldModel(nn.Module):
         """Take in one row: state [B, ...], observation [B, ...], the action [B, A] that led to it, is_first bool [B]."""
         return self.rssm.observe_step(state, self.embed(observation), action, is_first, sample)
 
+    def filter(self, observation: Tensor, index: Tensor, action: Tensor, is_first: Tensor) -> State:
+        """States [B, L, ...] of whole episodes under the most probable latents (see `models.Predictor`)."""
+        embed = read_rows(self.embed, observation, index.flatten()).unflatten(0, index.shape)
+        return self.observe(embed, action, is_first, sample=False).states
+
     def imagine_step(self, state: State, action: Tensor, sample: bool = True) -> State:
         """One step without observation: state [B, ...], action [B, A] -> state [B, ...]."""
         return self.rssm.imagine_step(state, action, sample)
@@ -82,9 +88,22 @@ class WorldModel(nn.Module):
         """Expected reward [...] of features [..., F]."""
         return two_hot_mean(self.reward_head(feature), self.bins)
 
+    def expected_reward(self, state: State) -> Tensor:
+        """Expected reward [...] of states [..., *]."""
+        return self.reward(self.feature(state))
+
     def continuation(self, feature: Tensor) -> Tensor:
         """Probability [...] that the episode goes on, of features [..., F]."""
         return torch.sigmoid(self.continue_head(feature)).squeeze(-1)
+
+    def groups(self) -> dict[str, list[Group]]:
+        """One optimiser for all."""
+        return {"model": [Group(list(self.parameters()))]}
+
+    def losses(self, batch: Batch) -> Iterator[Loss]:
+        """The one loss of an offline update."""
+        loss, _, metrics = self.loss(batch)
+        yield Loss("model", loss, metrics)
 
     def loss(self, batch: Batch) -> tuple[Tensor, State, Metrics]:
         """Loss of equation 4, averaged over rows.

@@ -38,10 +38,8 @@ class VectorObservation(nn.Module):
 
     def standardise(self, rows: Tensor) -> None:
         """Fix mean and standard deviation of every dimension from training rows [n, D]."""
-        mean, square = _moments(rows)
-        std = (square - mean.square()).clamp(min=0).sqrt()
-        self.mean.copy_(mean)
-        self.std.copy_(std.clamp(min=max(_LEAST_STD * float(std.max()), 1e-8)))
+        for own, found in zip((self.mean, self.std), standardisation(rows), strict=True):
+            own.copy_(found)
 
     def prepare(self, observation: Tensor) -> Tensor:
         """Stored values [..., D] -> what is read and reconstructed, float [..., D]."""
@@ -102,6 +100,13 @@ OBSERVATIONS: dict[str, type[VectorObservation] | type[FrameObservation]] = {
     "vector": VectorObservation,
     "pixels": FrameObservation,
 }
+
+
+def standardisation(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of every dimension of rows [n, D], float64 [D], the latter no less than 0.01 of the largest."""
+    mean, square = _moments(rows)
+    std = (square - mean.square()).clamp(min=0).sqrt()
+    return mean, std.clamp(min=max(_LEAST_STD * float(std.max()), 1e-8))
 
 
 def _moments(rows: Tensor) -> tuple[Tensor, Tensor]:

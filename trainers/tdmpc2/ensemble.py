@@ -1,0 +1,52 @@
+"""Several equal MLPs as one batched program: a member is an index of the first axis of every parameter."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainers.tdmpc2.layers import INIT_STD, mish
+
+
+class _Linear(nn.Module):
+    """[Q, n, inputs] -> [Q, n, outputs]."""
+
+    def __init__(self, members: int, inputs: int, outputs: int, zero: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(members, inputs, outputs))
+        self.bias = nn.Parameter(torch.zeros(members, 1, outputs))
+        if not zero:
+            nn.init.trunc_normal_(self.weight, std=INIT_STD)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class _NormMish(nn.Module):
+    """[Q, n, size] -> [Q, n, size]."""
+
+    def __init__(self, members: int, size: int) -> None:
+        super().__init__()
+        self.scale, self.shift = (nn.Parameter(make(members, 1, size)) for make in (torch.ones, torch.zeros))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return mish(x, self.scale, self.shift)
+
+
+class Ensemble(nn.Module):
+    """Q times `layers.mlp` with two hidden layers and zero weights at the end, [..., inputs] -> [Q, ..., outputs].
+
+    While training, each member drops its own units after its first linear map (upstream: vmap with `randomness="different"`).
+    """
+
+    def __init__(self, members: int, inputs: int, units: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.members, self._dropout = members, dropout
+        self.first, self.first_norm = _Linear(members, inputs, units), _NormMish(members, units)
+        self.second, self.second_norm = _Linear(members, units, units), _NormMish(members, units)
+        self.last = _Linear(members, units, outputs, zero=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shared = x.flatten(0, -2).expand(self.members, -1, -1)  # (Q, n, inputs)
+        hidden = F.dropout(self.first(shared), self._dropout, self.training)
+        out: Tensor = self.last(self.second_norm(self.second(self.first_norm(hidden))))
+        return out.unflatten(1, x.shape[:-1])

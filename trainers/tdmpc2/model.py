@@ -1,0 +1,142 @@
+"""The world model: encoder, latent dynamics, and the heads that read a latent and an action."""
+
+import copy
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from trainers.models import ROWS_AT_ONCE, Group, Loss, read_rows
+from trainers.tdmpc2.config import BINS, DROPOUT, POLICY_EPS, TAU, Config
+from trainers.tdmpc2.encoder import ENCODERS
+from trainers.tdmpc2.ensemble import Ensemble
+from trainers.tdmpc2.layers import NormedLinear, SimNorm, linear, mlp, zeroed
+from trainers.tdmpc2.losses import model_loss, policy_loss
+from trainers.tdmpc2.maths import bins, history, regression_mean
+from trainers.tdmpc2.policy import Policy
+from trainers.worldmodel.types import Batch
+
+
+class State(NamedTuple):
+    """A row's latent, and the transition that led to it, from which alone the row's reward is read.
+
+    Attributes:
+        latent: float [..., Z], groups of 8 that sum to one.
+        before: float [..., Z], the latent one row earlier.
+        action: float [..., A], what led from there to here.
+    """
+
+    latent: Tensor
+    before: Tensor
+    action: Tensor
+
+
+class TDMPC2(nn.Module):
+    """TD-MPC2's world model over the last K embeddings or frames (paper, section 3; upstream `common/world_model.py`).
+
+    Its reward is that of a transition, R(z[t-1], a[t]): reward[t] is predicted from the observations up to t - 1 and the action
+    that led to t; no head reads what row t shows. Hence filtering (horizon 0) and one step open loop (horizon 1) are the same
+    prediction, R(encoded z[t-1], a[t]). Horizon h imagines h transitions from the encoded z[t-h], the last of which ends in the
+    reward: it sees the observations and actions that DreamerV3 sees at horizon h; only in filtering that one also sees row t.
+
+    Single-task, and without the termination head that upstream adds to tasks that end early (`episodic`): a terminal row ends
+    the TD target.
+    """
+
+    bins: Tensor  # float32 [N]
+    scale: Tensor  # float32 [], running spread of the values, which the policy's loss is divided by
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        sizes, inputs = config.settings.sizes, config.settings.sizes.latent + config.action_dim
+        self.encoder = ENCODERS[config.kind](config)
+        self.dynamics = mlp(inputs, sizes.mlp, 2, NormedLinear(sizes.mlp, sizes.latent, SimNorm()))
+        self.reward = mlp(inputs, sizes.mlp, 2, zeroed(linear(sizes.mlp, BINS)))
+        self.policy = Policy(config)
+        self.q = Ensemble(sizes.q, inputs, sizes.mlp, BINS, DROPOUT)
+        self.target = copy.deepcopy(self.q).requires_grad_(False)
+        self.register_buffer("bins", bins(), persistent=False)
+        self.register_buffer("scale", torch.ones(()))
+        self.train()
+
+    def train(self, mode: bool = True) -> "TDMPC2":
+        """The target never drops units."""
+        super().train(mode)
+        self.target.eval()
+        return self
+
+    def standardise(self, rows: Tensor) -> None:
+        """Fix, before training, what observations are standardised with, from training rows [n, *observation_shape]."""
+        self.encoder.standardise(rows)
+
+    def encode(self, observation: Tensor) -> Tensor:
+        """The last K rows, oldest first, [..., K, *observation_shape] -> latents [..., Z]."""
+        latent: Tensor = self.encoder(observation)
+        return latent
+
+    def next(self, latent: Tensor, action: Tensor) -> Tensor:
+        """[..., Z], [..., A] -> [..., Z]."""
+        made: Tensor = self.dynamics(torch.cat([latent, bounded(action)], -1))
+        return made
+
+    def reward_logits(self, latent: Tensor, action: Tensor) -> Tensor:
+        """[..., Z], [..., A] -> [..., N]."""
+        made: Tensor = self.reward(torch.cat([latent, bounded(action)], -1))
+        return made
+
+    def value_logits(self, latent: Tensor, action: Tensor) -> Tensor:
+        """[..., Z], [..., A] -> [Q, ..., N]."""
+        made: Tensor = self.q(torch.cat([latent, bounded(action)], -1))
+        return made
+
+    def two_values(self, latent: Tensor, action: Tensor, target: bool) -> Tensor:
+        """What two random members say, [..., Z], [..., A] -> [2, ...]: of the target, or of the Q functions held constant."""
+        inputs = torch.cat([latent, bounded(action)], -1)
+        held = {name: value.detach() for name, value in self.q.named_parameters()}
+        logits = self.target(inputs) if target else functional_call(self.q, held, (inputs,))
+        chosen = torch.randperm(self.q.members, device=logits.device)[:2]
+        return regression_mean(logits[chosen], self.bins)
+
+    def groups(self) -> dict[str, list[Group]]:
+        """The encoder learns slower than the rest (`encoder_rate`); the policy has an optimiser of its own."""
+        rest = [*self.dynamics.parameters(), *self.reward.parameters(), *self.q.parameters()]
+        encoder = Group(list(self.encoder.parameters()), self.config.settings.encoder_rate)
+        return {"model": [encoder, Group(rest)], "policy": [Group(list(self.policy.parameters()), eps=POLICY_EPS)]}
+
+    def losses(self, batch: Batch) -> Iterator[Loss]:
+        """The model's, then the policy's on the model's latents; then the target follows the Q functions."""
+        loss, latents, metrics = model_loss(self, batch)
+        yield Loss("model", loss, metrics)
+        loss, metrics = policy_loss(self, latents)
+        yield Loss("policy", loss, metrics)
+        with torch.no_grad():
+            for slow, own in zip(self.target.parameters(), self.q.parameters(), strict=True):
+                slow.lerp_(own, TAU)
+
+    def filter(self, observation: Tensor, index: Tensor, action: Tensor, is_first: Tensor) -> State:
+        """States [B, L, ...] of whole episodes; the first row's has no transition behind it (see `models.Predictor`)."""
+        frames = self.config.settings.frames
+        positions = history(is_first, frames)  # (B, L, K)
+        rows = index.gather(1, positions.flatten(1)).view(-1, frames)
+        latent = read_rows(self.encode, observation, rows, max(ROWS_AT_ONCE // frames, 1)).unflatten(0, index.shape)
+        return State(latent, torch.cat([latent[:, :1], latent[:, :-1]], 1), action)
+
+    def imagine_step(self, state: State, action: Tensor, sample: bool = False) -> State:
+        """One step without observation: state [n, ...], action [n, A] -> state [n, ...]; nothing in it is random."""
+        return State(self.next(state.latent, action), state.latent, action)
+
+    def expected_reward(self, state: State) -> Tensor:
+        """[...], of the transition into states [..., *]."""
+        return regression_mean(self.reward_logits(state.before, state.action), self.bins)
+
+    def feature(self, state: State) -> Tensor:
+        """[..., Z]."""
+        return state.latent
+
+
+def bounded(action: Tensor) -> Tensor:
+    """Actions [..., A]; larger ones are scaled to 1, as DreamerV3's model does (upstream has no others)."""
+    return action / action.detach().abs().clamp(min=1)
