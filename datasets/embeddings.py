@@ -21,7 +21,7 @@ from datasets.frames import DEFAULT
 from datasets.manifest import read_manifest, verify
 from datasets.mapped import MappedRows, can_map
 
-V = TypeVar("V", NDArray[Any], MappedRows)
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -97,19 +97,19 @@ def map_embeddings(folder: Path, variant: str, array: str = ARRAY) -> Embeddings
     return Embeddings(MappedRows(path / array), _attributes(path, array))
 
 
-def stored_bytes(folder: Path, variant: str) -> tuple[int, bool]:
-    """Bytes that one look's embeddings take in memory, and whether they can be mapped instead.
+def stored_bytes(folder: Path, variant: str, array: str = ARRAY) -> tuple[int, bool]:
+    """Bytes that one look's values take in memory, tokens as float16, and whether they can be mapped instead.
 
     Raises:
         DataError: the look is missing or damaged.
     """
-    file = folder / f"{variant}.zarr" / ARRAY / "zarr.json"
+    file = folder / f"{variant}.zarr" / array / "zarr.json"
     try:
         meta = json.loads(file.read_text())
-        size = int(np.prod(meta["shape"])) * np.dtype(meta["data_type"]).itemsize
+        size = int(np.prod(meta["shape"])) * (np.dtype(meta["data_type"]).itemsize if array == ARRAY else 2)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is missing or damaged ({error}); remove {folder} and run encode again") from None
-    return size, can_map(file.parent)
+    return size, array != ARRAY or can_map(file.parent)
 
 
 def _verified(folder: Path, variant: str, array: str) -> Path:

@@ -8,19 +8,47 @@ import zarr
 from numpy.typing import NDArray
 
 from datasets.embedding_shards import ERROR, SCALE, TOKENS
-from datasets.embeddings import load_embeddings, map_embeddings
+from datasets.embeddings import Embeddings, load_embeddings, map_embeddings
 from datasets.manifest import verify
 from datasets.mapped import MappedRows, can_map
+
+_AT_ONCE = 256  # rows brought to float32 at a time
+
+
+def load_tokens(folder: Path, variant: str) -> Embeddings[NDArray[np.float16]]:
+    """One look's `tokens` [T, h, w, D] in memory as float16, however they are stored; NaN (0 if int8) in rows that are not there.
+
+    Raises:
+        DataError: they are missing or damaged.
+    """
+    stored = StoredTokens(folder, variant)
+    values = np.empty(stored.shape, np.float16)
+    for first in range(0, len(values), _AT_ONCE):
+        rows = np.arange(first, min(first + _AT_ONCE, len(values)))
+        values[rows] = stored.rows(rows)
+    return Embeddings(values, stored.attributes)
+
+
+def map_tokens(folder: Path, variant: str) -> "Embeddings[StoredTokens]":
+    """One look's `tokens` [T, h, w, D], read where they lie.
+
+    Raises:
+        DataError: they are missing or damaged.
+    """
+    stored = StoredTokens(folder, variant)
+    return Embeddings(stored, stored.attributes)
 
 
 class StoredTokens:
     """One look's `tokens` [T, h, w, D] or `hidden` [T, N, D], read where they lie.
 
     Attributes:
-        shape: (T, ..., D).
+        shape: (T, ..., D). dtype: float32, of what is read.
         attributes: what made them.
         error: float32 [T], of int8 ones, root mean square of what rounding lost over that of what was there; else None.
     """
+
+    dtype = np.dtype(np.float32)
 
     def __init__(self, folder: Path, variant: str, array: str = TOKENS) -> None:
         """
@@ -53,12 +81,19 @@ class StoredTokens:
         values = self._values.rows(rows) if mapped else np.asarray(self._values.oindex[rows])
         return self._as_float(values, None if self._scale is None else self._scale.rows(rows))
 
-    def windows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.float32]:
-        """float32 [B, L, ..., D]: rows `start` to `start + length` of every start.
+    def windows(self, starts: NDArray[np.int64], length: int, out: NDArray[Any] | None = None) -> NDArray[np.float32]:
+        """float32 [B, L, ..., D]: rows `start` to `start + length` of every start, in `out` where it is given.
 
         Raises:
             IndexError: a window ends behind the last row.
         """
+        found = self._windows(starts, length)
+        if out is None:
+            return found
+        out[:] = found
+        return out
+
+    def _windows(self, starts: NDArray[np.int64], length: int) -> NDArray[np.float32]:
         if isinstance(self._values, MappedRows):
             values = self._values.windows(starts, length)
             return self._as_float(values, None if self._scale is None else self._scale.windows(starts, length))

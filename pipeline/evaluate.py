@@ -50,6 +50,7 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
 
     from datasets.embeddings import load_embeddings
     from datasets.frames import DEFAULT, load_frames_index
+    from datasets.tokens import load_tokens
     from datasets.trajectories import load_trajectories
     from trainers.checkpoint import load_world_model
     from trainers.data import load_rows
@@ -63,11 +64,13 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
     expected = {"encoder": canonical(encoder), "task": task, "algorithm": algorithm}
     paths = {seed: models / f"seed-{seed}" / MODEL for seed in p.train.seeds}
     trained = {seed: load_world_model(path, p.compute.device, seed=seed, **expected).model for seed, path in paths.items()}
+    folder = Path("data/embeddings") / task / encoder
+    tokens = train.reads_tokens(folder, [look.variant for look in looks], p.train.of(algorithm).loop.reads)
     predictions: list[pl.DataFrame] = []
     latents: list[pl.DataFrame] = []
     for look in track(looks, len(looks), "look", f"evaluate {algorithm} {encoder}"):
         episodes = data.episodes(True, DEFAULT if look.paired else look.variant)
-        embeddings = load_embeddings(Path("data/embeddings") / task / encoder, look.variant)
+        embeddings = load_tokens(folder, look.variant) if tokens else load_embeddings(folder, look.variant)
         rows = load_rows(data, embeddings, episodes, p.compute.device)
         for seed, model in trained.items():
             identity: Identity = {

@@ -15,7 +15,7 @@ from pipeline.sections.data import QUALITIES, Collect, Compute, Import, Quality,
 from pipeline.sections.learning import Custom, Encode, Evaluate, Finetune, Pretrain, Report, Train
 from pipeline.sim.names import SIZE, TASKS
 
-Algorithm = Literal["dreamerv3", "tdmpc2"]
+Algorithm = Literal["dreamerv3", "tdmpc2", "dinowm"]
 
 
 class Params(Section):

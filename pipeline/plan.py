@@ -157,16 +157,13 @@ def _model(p: Params, name: str, algorithm: str) -> "tuple[Model, tuple[int, ...
     import torch
 
     from pipeline.encoders import list_encoders
-    from trainers.algorithms import Sizes
     from trainers.algorithms import algorithm as named
-    from trainers.worldmodel import LossScales
 
     dims = {info.name: info.dim for info in list_encoders()} | _made_here(p)
     shape: tuple[int, ...] = (p.render.size,) * 2 + (3,) if name == "scratch" else (dims.get(name) or _STATE,)
     dtype = torch.uint8 if name == "scratch" else torch.float32
     kind = named(algorithm)
-    sizes = Sizes(p.train.rssm.model_dump(), LossScales(**p.train.loss.model_dump()), p.train.tdmpc2.settings)
-    model = kind.build(kind.configure(shape, dtype, _ACTION, sizes))
+    model = kind.build(kind.configure(shape, dtype, _ACTION, p.train.sizes))
     sample = torch.zeros(64, *shape, dtype=dtype) if dtype == torch.uint8 else torch.randn(64, *shape)
     model.standardise(sample)
     return model, shape, dtype

@@ -39,6 +39,11 @@ OWN_CODE = {
         *(f"trainers/worldmodel/{n}.py" for n in ("losses", "observation", "types")),
         *(f"trainers/tdmpc2/{n}.py" for n in ("config", "encoder", "ensemble", "layers", "losses", "maths", "model", "policy")),
     ),
+    "dinowm": (
+        *(f"trainers/worldmodel/{n}.py" for n in ("layers", "losses", "observation", "types")),
+        *(f"trainers/dinowm/{n}.py" for n in ("config", "model", "predictor")),
+        "datasets/tokens.py",
+    ),
 }
 Identity = dict[str, str | int]
 MODEL, LEARNING = "model.pt", "learning.parquet"
@@ -90,11 +95,10 @@ def train_seed(job: Job) -> None:
     import torch
 
     from datasets.trajectories import load_trajectories
-    from trainers.algorithms import Sizes, algorithm
+    from trainers.algorithms import algorithm
     from trainers.checkpoint import save_world_model
     from trainers.data import statistics_rows
     from trainers.offline import OfflineTrainer, Settings
-    from trainers.worldmodel import LossScales
 
     train, compute = job.params.train, job.params.compute
     loop, section, _ = train.of(job.algorithm)
@@ -103,10 +107,9 @@ def train_seed(job: Job) -> None:
     folder = Path("data/embeddings") / job.task / job.encoder
     feed, attributes = _open_feed(data, folder, job)
     kind = algorithm(job.algorithm)
-    sizes = Sizes(train.rssm.model_dump(), LossScales(**train.loss.model_dump()), train.tdmpc2.settings)
     torch.manual_seed(job.seed)
     sample = feed.observations(statistics_rows(data))
-    config = kind.configure(tuple(sample.shape[1:]), sample.dtype, data.action.shape[1], sizes)
+    config = kind.configure(tuple(sample.shape[1:]), sample.dtype, data.action.shape[1], train.sizes)
     with torch.device(compute.device):
         model = kind.build(config)
     model.standardise(sample)
@@ -123,7 +126,9 @@ def train_seed(job: Job) -> None:
 
 def _open_feed(data: "Trajectories", folder: Path, job: Job) -> "tuple[Feed, dict[str, Any]]":
     """Windows of every look that is trained on, from wherever they fit; and the first look's attributes."""
+    from datasets.embedding_shards import ARRAY, TOKENS
     from datasets.embeddings import load_embeddings, map_embeddings, stored_bytes, training_variants
+    from datasets.tokens import load_tokens, map_tokens
     from datasets.windows import WindowSampler, window_starts
     from trainers.data import check_rows, firsts, join_rows, load_rows
     from trainers.feed import HeldFeed, MappedFeed, Part, place
@@ -132,11 +137,12 @@ def _open_feed(data: "Trajectories", folder: Path, job: Job) -> "tuple[Feed, dic
     loop = train.of(job.algorithm).loop
     variants, episodes = training_variants(folder), data.episodes(validation=False)
     starts = [_starts(data, window_starts(data, loop.length), loop.stacked)] * len(variants)
-    sizes = [stored_bytes(folder, variant) for variant in variants]
+    tokens = reads_tokens(folder, variants, loop.reads)
+    sizes = [stored_bytes(folder, variant, TOKENS if tokens else ARRAY) for variant in variants]
     where, why = place(job.beside * sum(size for size, _ in sizes), all(mappable for _, mappable in sizes), device)
     log(f"windows of {folder}: {why}")
     if where == "map":
-        mapped = [map_embeddings(folder, variant) for variant in variants]
+        mapped = [map_tokens(folder, variant) if tokens else map_embeddings(folder, variant) for variant in variants]
         for look in mapped:
             check_rows(data, look, episodes)
         groups = [own + first for own, first in zip(starts, firsts([len(data.reward)] * len(variants)), strict=True)]
@@ -145,12 +151,25 @@ def _open_feed(data: "Trajectories", folder: Path, job: Job) -> "tuple[Feed, dic
         return MappedFeed(parts, sampler, loop.batch, loop.length, device), mapped[0].attributes
     looks, attributes = [], []
     for variant in variants:
-        embeddings = load_embeddings(folder, variant)
+        embeddings = load_tokens(folder, variant) if tokens else load_embeddings(folder, variant)
         looks.append(load_rows(data, embeddings, episodes, device if where == "gpu" else "cpu"))
         attributes.append(embeddings.attributes)
     rows, groups = join_rows(looks, starts)
     sampler = WindowSampler(groups, loop.batch, job.seed, _weights(train, attributes))
     return HeldFeed(rows, sampler, loop.length, device), attributes[0]
+
+
+def reads_tokens(folder: Path, variants: list[str], reads: str) -> bool:
+    """Whether a model reads the spatial tokens of these looks: where it would (`reads` is "tokens") and they are stored."""
+    from datasets.embedding_shards import TOKENS
+    from datasets.embeddings import arrays_of
+
+    if reads != TOKENS:
+        return False
+    stored = all(TOKENS in arrays_of(folder, variant) for variant in variants)
+    if not stored:
+        log(f"{folder} holds no tokens: its vectors are read as one token each (encode.tokens.spatial stores them)")
+    return stored
 
 
 def _starts(data: "Trajectories", starts: "NDArray[np.int64]", stacked: int) -> "NDArray[np.int64]":

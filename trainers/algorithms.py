@@ -8,6 +8,9 @@ import torch
 
 from datasets.errors import UserError
 from trainers import models
+from trainers.dinowm.config import Config as DinoWmConfig
+from trainers.dinowm.config import Settings as DinoWmSettings
+from trainers.dinowm.model import DinoWm
 from trainers.tdmpc2.config import Config, Settings
 from trainers.tdmpc2.model import TDMPC2
 from trainers.worldmodel import LossScales, ModelConfig, WorldModel
@@ -22,11 +25,13 @@ class Sizes:
     Attributes:
         rssm, loss: DreamerV3's sizes and weights of the losses.
         tdmpc2: TD-MPC2's.
+        dinowm: DINO-WM's.
     """
 
     rssm: Mapping[str, int]
     loss: LossScales
     tdmpc2: Settings
+    dinowm: DinoWmSettings
 
 
 class Algorithm(Protocol[C]):
@@ -71,7 +76,21 @@ class TdMpc2:
         return Config.from_json(config)
 
 
-_ALGORITHMS: dict[str, Algorithm[Any]] = {"dreamerv3": DreamerV3(), "tdmpc2": TdMpc2()}
+class DinoWmPredictor:
+    """Predictor of arXiv 2411.04983, with a reward head."""
+
+    def configure(self, shape: tuple[int, ...], dtype: torch.dtype, action_dim: int, sizes: Sizes) -> DinoWmConfig:
+        return DinoWmConfig(shape, action_dim, shape[0] // _SQUARES if dtype == torch.uint8 else None, sizes.dinowm)
+
+    def build(self, config: DinoWmConfig) -> models.Model:
+        return DinoWm(config)
+
+    def parse(self, config: Mapping[str, Any]) -> DinoWmConfig:
+        return DinoWmConfig.from_json(config)
+
+
+_SQUARES = 8  # tokens along a side of a raw frame
+_ALGORITHMS: dict[str, Algorithm[Any]] = {"dreamerv3": DreamerV3(), "tdmpc2": TdMpc2(), "dinowm": DinoWmPredictor()}
 
 
 def algorithm(name: str) -> Algorithm[Any]:

@@ -13,9 +13,10 @@ from datasets.embeddings import Embeddings
 from datasets.episodes import Trajectories
 from datasets.errors import DataError
 from datasets.mapped import MappedRows
+from datasets.tokens import StoredTokens
 from trainers.worldmodel import Batch
 
-_CHECKED = 65_536  # rows looked at together
+_CHECKED = 65_536  # rows, or tokens, looked at together
 
 
 class Rows(NamedTuple):
@@ -60,7 +61,10 @@ def load_rows(data: Trajectories, embeddings: Embeddings[NDArray[Any]], episodes
     return Rows(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))
 
 
-def check_rows(data: Trajectories, embeddings: Embeddings[NDArray[Any]] | Embeddings[MappedRows], episodes: list[int]) -> None:
+Stored = Embeddings[NDArray[Any]] | Embeddings[MappedRows] | Embeddings[StoredTokens]
+
+
+def check_rows(data: Trajectories, embeddings: Stored, episodes: list[int]) -> None:
     """That the embeddings are of these trajectories, that the rows of `episodes` are there, and that they are finite.
 
     Raises:
@@ -77,8 +81,9 @@ def check_rows(data: Trajectories, embeddings: Embeddings[NDArray[Any]] | Embedd
         raise DataError(f"look {name}: row {missing[0]} of {data.task} has no embedding; run encode again")
     if values.dtype == np.uint8:
         return
-    for part in np.array_split(wanted, -(-len(wanted) // _CHECKED)):
-        read = values.rows(part) if isinstance(values, MappedRows) else values[part]
+    at_once = max(1, _CHECKED // max(1, int(np.prod(values.shape[1:-1]))))
+    for part in np.array_split(wanted, -(-len(wanted) // at_once)):
+        read = values[part] if isinstance(values, np.ndarray) else values.rows(part)
         finite = np.isfinite(read).all(axis=tuple(range(1, read.ndim)))
         if not finite.all():
             row = part[~finite][0]

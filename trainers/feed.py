@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 
 from datasets.episodes import Trajectories
 from datasets.mapped import MappedRows
+from datasets.tokens import StoredTokens
 from datasets.windows import WindowSampler
 from trainers.data import Rows, every_window, firsts
 from trainers.worldmodel import Batch
@@ -101,7 +102,7 @@ class Part(NamedTuple):
     """One look of a task: its trajectories, and its embeddings row for row (checked by `trainers.data.check_rows`)."""
 
     data: Trajectories
-    values: MappedRows
+    values: MappedRows | StoredTokens
 
 
 class MappedFeed:

@@ -1,12 +1,16 @@
 """Sections about what learns from the data, and what is reported."""
 
-from typing import Annotated, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, Field, model_validator
 
 from datasets.errors import UserError
 from pipeline.sections.base import Count, Fraction, Positive, PositiveFloat, Section, Seed
+from pipeline.sections.dinowm import DinoWm
 from pipeline.sections.tdmpc2 import TdMpc2
+
+if TYPE_CHECKING:
+    from trainers.algorithms import Sizes
 
 
 class Custom(Section):
@@ -149,6 +153,8 @@ class Loop(Protocol):
     @property
     def stacked(self) -> int: ...
     @property
+    def reads(self) -> str: ...
+    @property
     def learning_rate(self) -> float: ...
     @property
     def clip(self) -> float: ...
@@ -179,11 +185,26 @@ class Train(Section):
     rssm: Rssm
     loss: LossScales
     tdmpc2: TdMpc2
+    dinowm: DinoWm
+
+    @property
+    def reads(self) -> str:
+        """Which stored array DreamerV3 reads."""
+        return "embedding"
 
     @property
     def stacked(self) -> int:
         """Rows in one observation, of DreamerV3's."""
         return 1
+
+    @property
+    def sizes(self) -> "Sizes":
+        """What models are built from."""
+        from trainers.algorithms import Sizes
+        from trainers.worldmodel import LossScales
+
+        loss = LossScales(**self.loss.model_dump())
+        return Sizes(self.rssm.model_dump(), loss, self.tdmpc2.settings, self.dinowm.settings)
 
     def of(self, algorithm: str) -> Own:
         """What `algorithm` reads of this section.
@@ -193,8 +214,9 @@ class Train(Section):
         """
         shared = self.model_dump(mode="json", include={"seeds", "look_weights", "checkpoint_every"})
         known = {
-            "dreamerv3": Own(self, "train", self.model_dump(mode="json", by_alias=True, exclude={"tdmpc2"})),
+            "dreamerv3": Own(self, "train", self.model_dump(mode="json", by_alias=True, exclude={"tdmpc2", "dinowm"})),
             "tdmpc2": Own(self.tdmpc2, "train.tdmpc2", shared | self.tdmpc2.identity),
+            "dinowm": Own(self.dinowm, "train.dinowm", shared | self.dinowm.identity),
         }
         if algorithm not in known:
             raise UserError(f"algorithm: unknown algorithm {algorithm!r}; known: {', '.join(known)}")

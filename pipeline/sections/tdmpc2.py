@@ -47,6 +47,11 @@ class TdMpc2(Section):
         return self.horizon + self.frames
 
     @property
+    def reads(self) -> str:
+        """Which stored array it reads."""
+        return "embedding"
+
+    @property
     def stacked(self) -> int:
         """Rows in one observation."""
         return self.frames
