@@ -82,7 +82,8 @@ def trace_figure(results: Results, task: str, algorithm: str) -> Figure | None:
     )
     return Figure(
         "traces", "Predicted and true reward over time",
-        "Held-out episodes. Black: true reward. Coloured line: filtering, predicted with the observation of the same step. "
+        "Held-out episodes. Black: true reward. Coloured line: filtering, predicted with the observation of the same step "
+        "(tdmpc2, whose reward is a transition's: of the step before). "
         "Coloured dots: open loop from one step of the episode to its end, with the true actions alone. The table shows "
         "filtering under the default look.",
         panels, table, [], [encoder, look], panel_width=440,

@@ -63,6 +63,13 @@ def test_the_committed_params_are_the_embedded_preset():
         ("train.rssm", [1, 2], ["train.rssm", "dictionary"]),
         ("train.rssm.deter", 130, ["train.rssm", "multiple of blocks"]),
         ("train.loss.reward", -1.0, ["train.loss.reward", "-1.0"]),
+        ("algorithms", ["tdmpc"], ["algorithms", "'dreamerv3' or 'tdmpc2'"]),
+        ("train.tdmpc2.size", "7m", ["train.tdmpc2.size", "'5m'", "'7m'"]),
+        ("train.tdmpc2.custom.latent", 100, ["train.tdmpc2.custom.latent", "multiple of 8", "100"]),
+        ("train.tdmpc2.custom.q", 1, ["train.tdmpc2.custom.q", "greater than or equal to 2"]),
+        ("train.tdmpc2.frames", 0, ["train.tdmpc2.frames", "greater than 0"]),
+        ("train.tdmpc2.loss.rho", 1.5, ["train.tdmpc2.loss.rho", "less than or equal to 1"]),
+        ("train.tdmpc2.discount", 1.0, ["train.tdmpc2.discount", "less than 1"]),
         ("collect.action_repeat", 3, ["collect", "multiple of action_repeat"]),
         ("collect.validation.random", 10_000, ["collect", "validation.random exceeds"]),
         ("collect.sac.learning_starts", 10**9, ["collect.sac", "below steps"]),
@@ -109,6 +116,8 @@ def test_a_wrong_value_is_named(params_file, key, value, words):
         ("train.rssm.detr", "deter"),
         ("finetune.lamda", "lambda"),
         ("train.loss.rewrd", "reward"),
+        ("train.tdmpc2.horzon", "horizon"),
+        ("train.tdmpc2.custom.latnt", "latent"),
     ],
 )
 def test_a_misspelt_key_suggests_the_nearest(params_file, key, near):
