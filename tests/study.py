@@ -24,6 +24,9 @@ def tiny(values: dict[str, Any]) -> None:
     values["pretrain"]["autoencoder"].update(updates=20, batch=16, dim=8)
     values["train"].update(updates=20, checkpoint_every=10, batch=4, length=8, look_weights={"default": 3.0, "color": 1.0})
     values["train"]["rssm"].update(deter=32, hidden=32, stoch=4, classes=4, units=32)
+    values["train"]["tdmpc2"].update(
+        updates=20, batch=4, custom={"encoder": 16, "encoder_layers": 2, "latent": 16, "mlp": 16, "q": 2, "channels": 4}
+    )
     values["evaluate"].update(horizon=3, long_starts=2, latents=50)
     values["finetune"].update(
         offline_updates=2, env_steps=200, envs=2, train_every=50, batch=4, length=8, imagine=3, eval_every=100, eval_episodes=2

@@ -143,6 +143,7 @@ def test_two_algorithms_stand_side_by_side_and_what_one_cannot_do_is_said(projec
     assert pl.read_parquet(project / "results/online.parquet")["algorithm"].unique().to_list() == ["dreamerv3"]
     learning = pl.read_csv(project / "report/plots/learning.csv")
     assert learning.filter(algorithm="tdmpc2")["consistency_loss"].null_count() == 0
+    _run_documented(project)
 
 
 def test_an_algorithm_without_an_agent_alone_makes_a_report(project: Path) -> None:
@@ -195,16 +196,19 @@ def test_two_names_of_one_representation_count_once(project: Path) -> None:
     assert metrics["selected"]["filtering_r2"] == metrics["encoders"]["random_cnn"]["filtering_r2"]
 
 
-def test_the_documented_examples_run_on_its_tables(inputs: Path, finished: dict[str, str]) -> None:
+def _run_documented(project: Path) -> None:
     """Every snippet of docs/tables.md on tables that this stage writes, and every script of analysis/examples."""
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / "docs/tables.md").read_text(), re.DOTALL)
     code = [snippet for snippet in snippets if "results/parts" not in snippet]
     code += [path.read_text() for path in sorted((ROOT / "analysis/examples").glob("[a-z]*.py"))]
     assert len(code) >= 8
-    project = inputs.with_name("finished")
     done = subprocess.run([sys.executable, "-c", "\n".join(code)], cwd=project, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("shape: ") == len(code) and "autoencoder" in done.stdout
+
+
+def test_the_documented_examples_run_on_its_tables(inputs: Path, finished: dict[str, str]) -> None:
+    _run_documented(inputs.with_name("finished"))
 
 
 def test_help_is_quick() -> None:
