@@ -74,18 +74,18 @@ class FrameEncoder(nn.Module):
         if self.training:
             frames = shifted(frames, SHIFT)
         channels = frames.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (n, 3 K, H, W)
-        return self.net(channels.float() / 255 - 0.5).unflatten(0, observation.shape[:-4])
+        return self.net(channels.float().div_(255).sub_(0.5)).unflatten(0, observation.shape[:-4])
 
 
 def shifted(frames: Tensor, most: int) -> Tensor:
     """[n, K, H, W, C], each of n moved by a random whole number of pixels up to `most` each way, edges repeated."""
-    n, _, height, width, _ = frames.shape
-    dy, dx = torch.randint(-most, most + 1, (2, n, 1), device=frames.device)
-    rows = (torch.arange(height, device=frames.device) + dy).clamp(0, height - 1)  # (n, H)
-    columns = (torch.arange(width, device=frames.device) + dx).clamp(0, width - 1)
-    each = torch.arange(n, device=frames.device)
-    moved = frames.transpose(1, 3)[each[:, None, None], columns[:, None, :], rows[:, :, None]]  # (n, H, W, K, C)
-    return moved.permute(0, 3, 1, 2, 4)
+    for axis in (2, 3):
+        first, last = frames.narrow(axis, 0, 1), frames.narrow(axis, frames.shape[axis] - 1, 1)
+        frames = torch.cat([*[first] * most, frames, *[last] * most], axis)
+    moves = 2 * most + 1
+    every = frames.unfold(2, frames.shape[2] - moves + 1, 1).unfold(3, frames.shape[3] - moves + 1, 1)  # (n, K, m, m, C, H, W)
+    dy, dx = torch.randint(moves, (2, len(frames)), device=frames.device)
+    return every.permute(0, 2, 3, 1, 5, 6, 4)[torch.arange(len(frames), device=frames.device), dy, dx]
 
 
 ENCODERS: dict[str, type[VectorEncoder] | type[FrameEncoder]] = {"vector": VectorEncoder, "pixels": FrameEncoder}
