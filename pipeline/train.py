@@ -34,7 +34,7 @@ CODE = (
 )  # fmt: skip
 _WORLDMODEL = ("config", "layers", "losses", "model", "observation", "products", "rssm", "scan", "stepnorm", "types", "vision")
 OWN_CODE = {
-    "dreamerv3": tuple(f"trainers/worldmodel/{n}.py" for n in _WORLDMODEL),
+    "dreamerv3": tuple(f"trainers/worldmodel/{n}.py" for n in ("alignment", *_WORLDMODEL)),
     "tdmpc2": (
         *(f"trainers/worldmodel/{n}.py" for n in ("losses", "observation", "types")),
         *(f"trainers/tdmpc2/{n}.py" for n in ("config", "encoder", "ensemble", "layers", "losses", "maths", "model", "policy")),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 
@@ -14,6 +14,7 @@ from trainers.dinowm.model import DinoWm
 from trainers.tdmpc2.config import Config, Settings
 from trainers.tdmpc2.model import TDMPC2
 from trainers.worldmodel import LossScales, ModelConfig, WorldModel
+from trainers.worldmodel.config import Adapter, Decoder
 
 C = TypeVar("C", bound=models.Config)
 
@@ -23,13 +24,15 @@ class Sizes:
     """What `params.yaml` says about models; each algorithm reads its own part.
 
     Attributes:
-        rssm, loss: DreamerV3's sizes and weights of the losses.
+        rssm, loss, adapter, decoder: DreamerV3's sizes, weights of the losses, how vectors are read and reconstructed.
         tdmpc2: TD-MPC2's.
         dinowm: DINO-WM's.
     """
 
     rssm: Mapping[str, int]
     loss: LossScales
+    adapter: Adapter
+    decoder: Decoder
     tdmpc2: Settings
     dinowm: DinoWmSettings
 
@@ -54,7 +57,8 @@ class DreamerV3:
     """World model of arXiv 2301.04104 v2."""
 
     def configure(self, shape: tuple[int, ...], dtype: torch.dtype, action_dim: int, sizes: Sizes) -> ModelConfig:
-        return ModelConfig("pixels" if dtype == torch.uint8 else "vector", shape, action_dim, **sizes.rssm, loss=sizes.loss)
+        kind: Literal["vector", "pixels"] = "pixels" if dtype == torch.uint8 else "vector"
+        return ModelConfig(kind, shape, action_dim, **sizes.rssm, loss=sizes.loss, adapter=sizes.adapter, decoder=sizes.decoder)
 
     def build(self, config: ModelConfig) -> models.Model:
         return WorldModel(config)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 from datasets.errors import UserError
 from pipeline.sections.base import Count, Fraction, Positive, PositiveFloat, Section, Seed
 from pipeline.sections.dinowm import DinoWm
+from pipeline.sections.rssm import Rssm
 from pipeline.sections.tdmpc2 import TdMpc2
 
 if TYPE_CHECKING:
@@ -117,21 +118,6 @@ class Encode(Section):
         return self
 
 
-class Rssm(Section):
-    deter: Positive
-    hidden: Positive
-    stoch: Positive
-    classes: Annotated[int, Field(ge=2)]
-    blocks: Positive
-    units: Positive
-
-    @model_validator(mode="after")
-    def _blocks_divide(self) -> "Rssm":
-        if self.deter % self.blocks:
-            raise ValueError(f"deter ({self.deter}) must be a multiple of blocks ({self.blocks})")
-        return self
-
-
 class LossScales(Section):
     prediction: Annotated[float, Field(ge=0)]
     reward: Annotated[float, Field(ge=0)]
@@ -139,6 +125,8 @@ class LossScales(Section):
     dynamics: Annotated[float, Field(ge=0)]
     representation: Annotated[float, Field(ge=0)]
     free_nats: Annotated[float, Field(ge=0)]
+    infonce: Annotated[float, Field(ge=0)]
+    barlow: Annotated[float, Field(ge=0)]
 
 
 class Loop(Protocol):
@@ -182,6 +170,8 @@ class Train(Section):
     learning_rate: PositiveFloat
     clip: PositiveFloat
     checkpoint_every: Positive
+    adapter: Literal["linear", "mlp"]
+    decoder: Literal["embedding", "none"]
     rssm: Rssm
     loss: LossScales
     tdmpc2: TdMpc2
@@ -204,7 +194,7 @@ class Train(Section):
         from trainers.worldmodel import LossScales
 
         loss = LossScales(**self.loss.model_dump())
-        return Sizes(self.rssm.model_dump(), loss, self.tdmpc2.settings, self.dinowm.settings)
+        return Sizes(self.rssm.numbers, loss, self.adapter, self.decoder, self.tdmpc2.settings, self.dinowm.settings)
 
     def of(self, algorithm: str) -> Own:
         """What `algorithm` reads of this section.

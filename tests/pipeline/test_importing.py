@@ -25,7 +25,8 @@ TINY = {
     "tasks": [TASK], "encode.batch": 8, "encode.chunk": 16, "encode.shard": 64, "pretrain.autoencoder.updates": 3,
     "pretrain.autoencoder.batch": 4, "pretrain.autoencoder.dim": 4, "train.updates": 5, "train.checkpoint_every": 5,
     "train.batch": 2, "train.length": 4, "evaluate.horizon": 2, "evaluate.long_starts": 1, "evaluate.latents": 10,
-    "train.rssm": {"deter": 16, "hidden": 16, "stoch": 4, "classes": 4, "blocks": 4, "units": 16}, "report.bootstrap": 20,
+    "train.rssm": {"size": "custom", "deter": 16, "hidden": 16, "stoch": 4, "classes": 4, "blocks": 4, "units": 16},
+    "report.bootstrap": 20,
 }  # fmt: skip
 
 

@@ -62,6 +62,10 @@ def test_the_committed_params_are_the_embedded_preset():
         ("train.seeds", [-1], ["train.seeds", "-1"]),
         ("train.rssm", [1, 2], ["train.rssm", "dictionary"]),
         ("train.rssm.deter", 130, ["train.rssm", "multiple of blocks"]),
+        ("train.rssm.size", "13m", ["train.rssm.size", "'12m'"]),
+        ("train.adapter", "cnn", ["train.adapter", "'mlp'"]),
+        ("train.decoder", "pixels", ["train.decoder", "'none'"]),
+        ("train.loss.barlow", -0.1, ["train.loss.barlow", "-0.1"]),
         ("train.loss.reward", -1.0, ["train.loss.reward", "-1.0"]),
         ("algorithms", ["tdmpc"], ["algorithms", "'dreamerv3' or 'tdmpc2'"]),
         ("train.tdmpc2.size", "7m", ["train.tdmpc2.size", "'5m'", "'7m'"]),
@@ -192,3 +196,10 @@ def test_an_import_can_be_a_task(params_file):
 def test_a_task_near_an_imports_name_is_suggested(params_file):
     entry = {"path": "somewhere", "quality": "mixed", "validation": 0.1}
     assert "did you mean 'my_data'?" in mistake(params_file({"tasks": ["my_dta"], "imports": {"my_data": entry}}))
+
+
+def test_a_named_size_replaces_the_numbers_beside_it(params_file):
+    rssm = load_params(params_file({"train.rssm.size": "25m"})).train.rssm
+    assert rssm.numbers == {"deter": 3072, "hidden": 384, "stoch": 32, "classes": 24, "blocks": 8, "units": 384}
+    own = load_params(ROOT / "presets" / "embedded.yaml").train.rssm
+    assert own.numbers["deter"] == own.deter == 128

@@ -17,7 +17,7 @@ OUT = Path("models") / TASK
 TINY = {
     "encode.batch": 8, "encode.chunk": 16, "encode.shard": 64,
     "train.updates": 25, "train.checkpoint_every": 10, "train.batch": 2, "train.length": 6,
-    "train.rssm": {"deter": 16, "hidden": 16, "stoch": 4, "classes": 4, "blocks": 4, "units": 16},
+    "train.rssm": {"size": "custom", "deter": 16, "hidden": 16, "stoch": 4, "classes": 4, "blocks": 4, "units": 16},
 }  # fmt: skip
 
 

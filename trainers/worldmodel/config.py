@@ -1,13 +1,17 @@
 """Sizes and loss weights of a world model, JSON-able so that a checkpoint carries them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+Adapter = Literal["linear", "mlp"]
+Decoder = Literal["embedding", "none"]
+
 
 @dataclass(frozen=True)
 class LossScales:
-    """Weights of the loss terms (DreamerV3, equations 4 and 5)."""
+    """Weights of the loss terms (DreamerV3, equations 4 and 5), and of two in place of reconstruction or beside it."""
 
     prediction: float = 1.0  # decoder
     reward: float = 1.0
@@ -15,6 +19,8 @@ class LossScales:
     dynamics: float = 1.0
     representation: float = 0.1
     free_nats: float = 1.0
+    infonce: float = 0.0
+    barlow: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,10 @@ class ModelConfig:
         hidden: width of the projections into and out of the recurrent state, and of the adapter.
         stoch, classes: S variables of K classes.
         blocks: blocks of the block-diagonal recurrent weights.
-        units: width of the reward, continue and decoder heads.
+        units: width of the reward, continue and decoder heads, and of an `mlp` adapter.
         loss: weights of the loss terms.
+        adapter: what reads vectors: one linear map, or DreamerV3's three layers.
+        decoder: whether latents must reconstruct what was read.
     """
 
     kind: Literal["vector", "pixels"]
@@ -43,11 +51,16 @@ class ModelConfig:
     blocks: int = 8
     units: int = 128
     loss: LossScales = field(default_factory=LossScales)
+    adapter: Adapter = "linear"
+    decoder: Decoder = "embedding"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts, lists and numbers."""
-        values = asdict(self)
-        values["observation_shape"] = list(self.observation_shape)
+        """Plain dicts, lists and numbers.
+
+        Strings are new objects: pickle writes one that it has met as a reference, so a checkpoint's bytes would depend on
+        which of them a process happens to share.
+        """
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return values
 
     @classmethod

@@ -74,9 +74,14 @@ class _NormSilu(torch.autograd.Function):
         return (grad * scale).addcmul_(unit, mean).mul_(rstd), by_scale.flatten(0, -2).sum(0)
 
 
-def mlp(inputs: int, units: int, layers: int, outputs: int, scale: float = 1.0) -> nn.Sequential:
-    """`layers` x (linear, RMSNorm, SiLU), then a linear map whose initial weights are scaled by `scale`."""
+def trunk(inputs: int, units: int, layers: int) -> nn.Sequential:
+    """`layers` x (linear, RMSNorm, SiLU)."""
     parts: list[nn.Module] = []
     for i in range(layers):
         parts += [linear(units if i else inputs, units, bias=False), NormSilu(units)]
-    return nn.Sequential(*parts, linear(units, outputs, scale))
+    return nn.Sequential(*parts)
+
+
+def mlp(inputs: int, units: int, layers: int, outputs: int, scale: float = 1.0) -> nn.Sequential:
+    """`trunk`, then a linear map whose initial weights are scaled by `scale`."""
+    return trunk(inputs, units, layers).append(linear(units, outputs, scale))

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers.models import Group, Loss, Metrics, read_rows
+from trainers.worldmodel.alignment import barlow, infonce
 from trainers.worldmodel.config import ModelConfig
-from trainers.worldmodel.layers import mlp
+from trainers.worldmodel.layers import linear, mlp
 from trainers.worldmodel.losses import BINS, balanced_kl, reward_bins, two_hot_loss, two_hot_mean
 from trainers.worldmodel.observation import OBSERVATIONS
 from trainers.worldmodel.rssm import RSSM
@@ -22,6 +23,7 @@ class WorldModel(nn.Module):
         config: sizes.
         observation: how what is observed is read and reconstructed.
         feature_dim: F = deter + S * K, what the heads read.
+        projector: of features to what was observed, for the losses that compare the two; None without such a loss.
     """
 
     bins: Tensor  # float32 [255]
@@ -34,6 +36,8 @@ class WorldModel(nn.Module):
         self.rssm = RSSM(config, self.observation.dim)
         self.reward_head = mlp(self.feature_dim, config.units, 1, BINS, scale=0.0)
         self.continue_head = mlp(self.feature_dim, config.units, 1, 1)
+        aligned = config.loss.infonce > 0 or config.loss.barlow > 0
+        self.projector = linear(self.feature_dim, self.observation.target_dim, bias=False) if aligned else None
         self.register_buffer("bins", reward_bins(), persistent=False)
 
     def initial(self, batch: int) -> State:
@@ -106,24 +110,31 @@ class WorldModel(nn.Module):
         yield Loss("model", loss, metrics)
 
     def loss(self, batch: Batch) -> tuple[Tensor, State, Metrics]:
-        """Loss of equation 4, averaged over rows.
+        """Loss of equation 4, averaged over rows, and the representation losses that have a weight.
 
         Returns:
             Scalar; posterior states [B, L, ...] with their gradient graph; detached scalars by name, still on the device.
         """
         prepared = self.observation.prepare(batch.observation)
-        posterior = self.observe(self.observation.embed(prepared), batch.action, batch.is_first)
+        embed = self.observation.embed(prepared)
+        posterior = self.observe(embed, batch.action, batch.is_first)
         feature = self.feature(posterior.states)
         scales = self.config.loss
         goes_on = (~batch.is_terminal).to(feature.dtype)
         dynamics, representation = balanced_kl(posterior.post_logits, posterior.prior_logits, scales.free_nats)
-        terms = {
-            "prediction": (self.observation.error(feature, prepared).mean(), scales.prediction),
+        terms: dict[str, tuple[Tensor, float]] = {}
+        if (error := self.observation.error(feature, prepared)) is not None:
+            terms["prediction"] = error.mean(), scales.prediction
+        terms |= {
             "reward": (two_hot_loss(self.reward_head(feature), batch.reward, self.bins).mean(), scales.reward),
             "continue": (F.binary_cross_entropy_with_logits(self.continue_head(feature).squeeze(-1), goes_on), scales.continue_),
             "dynamics": (dynamics.mean(), scales.dynamics),
             "representation": (representation.mean(), scales.representation),
         }
+        if self.projector is not None:
+            pair = self.projector(feature).flatten(0, 1), self.observation.target(prepared, embed).flatten(0, 1).detach()
+            alignments = {"infonce": (infonce, scales.infonce), "barlow": (barlow, scales.barlow)}
+            terms |= {name: (loss(*pair), scale) for name, (loss, scale) in alignments.items() if scale}
         total = torch.stack([value * scale for value, scale in terms.values()]).sum()
         metrics = {f"{name}_loss": value.detach() for name, (value, _) in terms.items()}
         return total, posterior.states, metrics | {"loss": total.detach()}

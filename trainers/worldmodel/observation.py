@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from trainers.worldmodel.config import ModelConfig
-from trainers.worldmodel.layers import linear, mlp
+from trainers.worldmodel.layers import linear, mlp, trunk
 from trainers.worldmodel.losses import symlog
 from trainers.worldmodel.vision import SIDE, FrameDecoder, FrameEncoder, shrunk
 
 _LEAST_STD = 1e-2  # of a dimension, against the largest: one that hardly varies is not blown up to unit variance
+_ADAPTER_LAYERS = 3  # as upstream's encoder of vectors (dreamerv3/configs.yaml, enc)
 _CHUNK = 64  # rows summed at once
 
 
@@ -22,6 +23,7 @@ class VectorObservation(nn.Module):
 
     Attributes:
         dim: size of the embedding that the RSSM reads.
+        target_dim: size of what projected features are compared with.
     """
 
     mean: Tensor  # float [D]
@@ -30,9 +32,9 @@ class VectorObservation(nn.Module):
     def __init__(self, config: ModelConfig, feature_dim: int) -> None:
         super().__init__()
         (size,) = config.observation_shape
-        self.dim = config.hidden
-        self.adapter = linear(size, self.dim)
-        self.decoder = mlp(feature_dim, config.units, 2, size)
+        self.target_dim, self.dim = size, config.hidden if config.adapter == "linear" else config.units
+        self.adapter = linear(size, self.dim) if config.adapter == "linear" else trunk(size, self.dim, _ADAPTER_LAYERS)
+        self.decoder = mlp(feature_dim, config.units, 2, size) if config.decoder == "embedding" else None
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
 
@@ -49,9 +51,13 @@ class VectorObservation(nn.Module):
         """[..., D] -> [..., dim]."""
         return self.adapter(prepared)
 
-    def error(self, feature: Tensor, prepared: Tensor) -> Tensor:
-        """Squared error [...] of the reconstruction from features [..., F], summed over dimensions."""
-        return (self.decoder(feature) - prepared).square().sum(-1)
+    def target(self, prepared: Tensor, embed: Tensor) -> Tensor:
+        """What projected features are compared with, [..., target_dim]: the frozen representation itself, not its adapter's."""
+        return prepared
+
+    def error(self, feature: Tensor, prepared: Tensor) -> Tensor | None:
+        """Squared error [...] of the reconstruction from features [..., F], summed over dimensions; None without a decoder."""
+        return None if self.decoder is None else (self.decoder(feature) - prepared).square().sum(-1)
 
 
 class FrameObservation(nn.Module):
@@ -63,6 +69,7 @@ class FrameObservation(nn.Module):
 
     Attributes:
         dim: size of the embedding that the RSSM reads.
+        target_dim: size of what projected features are compared with.
     """
 
     mean: Tensor  # float [1, 16, 16, 3], of the shrunk training frames
@@ -71,8 +78,9 @@ class FrameObservation(nn.Module):
     def __init__(self, config: ModelConfig, feature_dim: int) -> None:
         super().__init__()
         height, width, _ = config.observation_shape
-        self.encoder, self.decoder = FrameEncoder(height, width), FrameDecoder(feature_dim)
-        self.dim = self.encoder.dim
+        self.encoder = FrameEncoder(height, width)
+        self.decoder = FrameDecoder(feature_dim) if config.decoder == "embedding" else None
+        self.dim = self.target_dim = self.encoder.dim
         self.register_buffer("mean", torch.zeros(1, SIDE, SIDE, 3))
         self.register_buffer("std", torch.ones(()))
 
@@ -90,8 +98,14 @@ class FrameObservation(nn.Module):
         """[..., H, W, 3] -> [..., dim]."""
         return self.encoder(prepared)
 
-    def error(self, feature: Tensor, prepared: Tensor) -> Tensor:
-        """Squared error [...] of the 16 x 16 reconstruction from features [..., F], summed over its values."""
+    def target(self, prepared: Tensor, embed: Tensor) -> Tensor:
+        """What projected features are compared with, [..., target_dim]: the CNN's embedding."""
+        return embed
+
+    def error(self, feature: Tensor, prepared: Tensor) -> Tensor | None:
+        """Squared error [...] of the 16 x 16 reconstruction from features [..., F], summed over its values; None without one."""
+        if self.decoder is None:
+            return None
         made, target = self.decoder(feature.flatten(0, -2)), (shrunk(prepared.flatten(0, -4)) - self.mean) / self.std
         return (made - target).square().flatten(1).sum(-1).unflatten(0, feature.shape[:-1])
 
