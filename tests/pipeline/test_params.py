@@ -67,7 +67,7 @@ def test_the_committed_params_are_the_embedded_preset():
         ("train.decoder", "pixels", ["train.decoder", "'none'"]),
         ("train.loss.barlow", -0.1, ["train.loss.barlow", "-0.1"]),
         ("train.loss.reward", -1.0, ["train.loss.reward", "-1.0"]),
-        ("algorithms", ["tdmpc"], ["algorithms", "'dreamerv3' or 'tdmpc2'"]),
+        ("algorithms", ["tdmpc"], ["algorithms", "'tdmpc2'"]),
         ("train.tdmpc2.size", "7m", ["train.tdmpc2.size", "'5m'", "'7m'"]),
         ("train.tdmpc2.custom.latent", 100, ["train.tdmpc2.custom.latent", "multiple of 8", "100"]),
         ("train.tdmpc2.custom.q", 1, ["train.tdmpc2.custom.q", "greater than or equal to 2"]),
