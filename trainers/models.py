@@ -52,6 +52,11 @@ class Config(Protocol):
 class Trainable(Protocol):
     """A model that the offline loop trains; all that it learns, targets and running statistics included, is in its state_dict."""
 
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Metrics whose mean stays below a value in any model that learns: above it training has diverged."""
+        ...
+
     def standardise(self, rows: Tensor) -> None:
         """Fix, before training, what observations are standardised with, from training rows [n, *observation_shape]."""
         ...

@@ -89,7 +89,7 @@ class OfflineTrainer:
             track: wraps the range of updates still to do, to show progress.
 
         Raises:
-            UserError: the loss is no longer finite.
+            UserError: the loss is no longer finite, or a metric is beyond the model's limits.
         """
         for update in track(range(self.update + 1, self._settings.updates + 1)):
             self._step(update)
@@ -129,9 +129,13 @@ class OfflineTrainer:
         if not self._pending:
             return
         values = torch.stack(self._pending).cpu()
-        wrong = (~torch.isfinite(values)).nonzero()
-        if len(wrong):
-            row, column = wrong[0].tolist()
+        wrong = ~torch.isfinite(values)
+        for name, limit in self.model.limits.items():
+            column = self._names.index(name)
+            if values[:, column].mean() > limit:
+                wrong[:, column] |= values[:, column] > limit
+        if wrong.any():
+            row, column = wrong.nonzero()[0].tolist()
             update = self.update - len(self._pending) + 1 + row
             good = f"the last good checkpoint is {self._path}" if self._path.exists() else "no checkpoint was written before it"
             raise UserError(

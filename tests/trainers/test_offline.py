@@ -108,6 +108,17 @@ def test_divergence_names_update_metric_and_the_last_good_checkpoint(tmp_path: P
     assert "\n" not in str(error.value)
 
 
+def test_a_divergence_that_stays_finite_stops_too(tmp_path: Path):
+    """At such a rate the prior becomes certain of the wrong classes; the loss is far from infinite."""
+    with pytest.raises(_KilledError):
+        _trainer(tmp_path / "c.pt").run(_until(15))
+    good = (tmp_path / "c.pt").read_bytes()
+    with pytest.raises(UserError, match=r"diverged: dynamics_loss is \d+\.\d+ at update \d+ of 50; .*c\.pt; lower") as error:
+        _trainer(tmp_path / "c.pt", lr=100.0).run()
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "c.pt").read_bytes() == good
+
+
 def test_no_checkpoint_is_written_after_divergence(tmp_path: Path):
     rows = _rows()
     rows = rows._replace(reward=torch.full_like(rows.reward, torch.nan))

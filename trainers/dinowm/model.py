@@ -56,6 +56,11 @@ class DinoWm(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """None but that metrics are finite."""
+        return {}
+
     def standardise(self, rows: Tensor) -> None:
         """Fix mean and standard deviation of every channel from training rows [n, *observation_shape].
 

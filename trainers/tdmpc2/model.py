@@ -68,6 +68,11 @@ class TDMPC2(nn.Module):
         self.target.eval()
         return self
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """None but that metrics are finite."""
+        return {}
+
     def standardise(self, rows: Tensor) -> None:
         """Fix, before training, what observations are standardised with, from training rows [n, *observation_shape]."""
         self.encoder.standardise(rows)

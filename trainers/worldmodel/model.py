@@ -1,5 +1,6 @@
 """The world model: adapter or CNN, RSSM, and the heads that read its state."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -47,6 +48,14 @@ class WorldModel(nn.Module):
     def embed(self, observation: Tensor) -> Tensor:
         """[..., *observation_shape] -> float [..., E]."""
         return self.observation.embed(self.observation.prepare(observation))
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Metrics whose mean stays below a value in any model that learns.
+
+        Above S ln K nats a prior is worse than a uniform one; the mixture in it keeps the divergence finite, and so unseen.
+        """
+        return {"dynamics_loss": self.config.loss.free_nats + self.config.stoch * math.log(self.config.classes)}
 
     def standardise(self, rows: Tensor) -> None:
         """Fix, before training, what observations are standardised with, from training rows [n, *observation_shape]."""
