@@ -55,7 +55,7 @@ def describe_tokens(stored: StoredTokens) -> Quality:
     Raises:
         DataError: it holds no rows.
     """
-    filled = np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in stored.attributes["rows"]])
+    filled = Embeddings(stored, stored.attributes).rows
     sample = stored.rows(_some(filled, _TOKEN_ROWS, stored.attributes))
     return _figures(sample.reshape(-1, sample.shape[-1]), filled, stored, stored.attributes)
 

@@ -48,7 +48,7 @@ def training_variants(folder: Path) -> list[str]:
     Raises:
         DataError: the folder is missing or one of its groups is damaged.
     """
-    found = [variant for variant in looks_of(folder) if _attributes(folder / f"{variant}.zarr", ARRAY).get("split") == "id"]
+    found = [variant for variant in looks_of(folder) if attributes_of(folder / f"{variant}.zarr", ARRAY).get("split") == "id"]
     return sorted(found, key=lambda variant: (variant != DEFAULT, variant))
 
 
@@ -78,8 +78,8 @@ def load_embeddings(folder: Path, variant: str, array: str = ARRAY) -> Embedding
     Raises:
         DataError: missing, truncated, altered, or of another encoder than the folder says.
     """
-    path = _verified(folder, variant, array)
-    attributes = _attributes(path, array)
+    path = verified(folder, variant, array)
+    attributes = attributes_of(path, array)
     try:
         values = np.asarray(zarr.open_group(path, mode="r")[array][:])  # type: ignore[index]
     except Exception as error:  # zarr raises many kinds for a damaged group
@@ -93,8 +93,8 @@ def map_embeddings(folder: Path, variant: str, array: str = ARRAY) -> Embeddings
     Raises:
         DataError: as `load_embeddings`; or the look is stored compressed.
     """
-    path = _verified(folder, variant, array)
-    return Embeddings(MappedRows(path / array), _attributes(path, array))
+    path = verified(folder, variant, array)
+    return Embeddings(MappedRows(path / array), attributes_of(path, array))
 
 
 def stored_bytes(folder: Path, variant: str, array: str = ARRAY) -> tuple[int, bool]:
@@ -112,7 +112,12 @@ def stored_bytes(folder: Path, variant: str, array: str = ARRAY) -> tuple[int, b
     return size, array != ARRAY or can_map(file.parent)
 
 
-def _verified(folder: Path, variant: str, array: str) -> Path:
+def verified(folder: Path, variant: str, array: str) -> Path:
+    """The group of a look, one of its arrays checked against the folder's manifest.
+
+    Raises:
+        DataError: the look or the array is missing, truncated or altered.
+    """
     path = folder / f"{variant}.zarr"
     verify(folder, only=(f"{variant}.zarr/zarr.json", f"{variant}.zarr/{array}/"))
     if not path.is_dir():
@@ -122,7 +127,12 @@ def _verified(folder: Path, variant: str, array: str) -> Path:
     return path
 
 
-def _attributes(group: Path, array: str) -> dict[str, Any]:
+def attributes_of(group: Path, array: str) -> dict[str, Any]:
+    """What made an array: the group's attributes, and its own.
+
+    Raises:
+        DataError: the metadata are damaged.
+    """
     try:
         whole, own = (json.loads((at / "zarr.json").read_text())["attributes"] for at in (group, group / array))
         whole["rows"]

@@ -8,15 +8,14 @@ import zarr
 from numpy.typing import NDArray
 
 from datasets.embedding_shards import ERROR, SCALE, TOKENS
-from datasets.embeddings import Embeddings, load_embeddings, map_embeddings
-from datasets.manifest import verify
+from datasets.embeddings import Embeddings, attributes_of, load_embeddings, map_embeddings, verified
 from datasets.mapped import MappedRows, can_map
 
 _AT_ONCE = 256  # rows brought to float32 at a time
 
 
 def load_tokens(folder: Path, variant: str) -> Embeddings[NDArray[np.float16]]:
-    """One look's `tokens` [T, h, w, D] in memory as float16, however they are stored; NaN (0 if int8) in rows that are not there.
+    """One look's `tokens` [T, h, w, D] in memory as float16, however they are stored; NaN in rows that are not there.
 
     Raises:
         DataError: they are missing or damaged.
@@ -60,15 +59,10 @@ class StoredTokens:
         Raises:
             DataError: the array is missing or damaged.
         """
-        path = folder / f"{variant}.zarr" / array
-        self._values: Any
-        if can_map(path):
-            stored = map_embeddings(folder, variant, array)
-            self._values, self.shape, self.attributes = stored.values, stored.values.shape, stored.attributes
-        else:
-            verify(folder, only=(f"{variant}.zarr/zarr.json", f"{variant}.zarr/{array}/"))
-            self._values = zarr.open_array(path, mode="r")
-            self.shape, self.attributes = self._values.shape, dict(self._values.attrs)
+        group = verified(folder, variant, array)
+        path, self.attributes = group / array, attributes_of(group, array)
+        self._values: Any = MappedRows(path) if can_map(path) else zarr.open_array(path, mode="r")
+        self.shape: tuple[int, ...] = self._values.shape
         self._scale: MappedRows | None = None
         self.error: NDArray[np.float32] | None = None
         if self.attributes["dtype"] == "int8":

@@ -210,6 +210,12 @@ def test_damaged_tokens_are_named_and_cost_their_shard_and_no_reader_of_vectors(
     assert digest(FOLDER) == whole
 
 
+def test_tokens_that_were_not_stored_are_one_line(project: Path):
+    encode.main(VIT, TASK)
+    with pytest.raises(DataError, match=r"default\.zarr has no tokens; set encode\.tokens"):
+        StoredTokens(FOLDER, "default")
+
+
 def test_only_the_files_that_are_missing_are_made(project: Path, capsys):
     _settings(project, spatial=True, dtype="int8")
     _encode(capsys)

@@ -1,7 +1,6 @@
 """Offline training: killed and resumed equals uninterrupted; what is wrong is said in one line."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from datasets.embeddings import Embeddings
 from datasets.errors import DataError, UserError
 from datasets.windows import WindowSampler, window_starts
 from tests.synthetic import make_trajectories
+from tests.trainers.killing import KilledError, until
 from trainers.algorithms import algorithm
 from trainers.checkpoint import load_torch, load_world_model, save_torch, save_world_model
 from trainers.data import Rows, load_rows, statistics_rows
@@ -39,26 +39,12 @@ def _trainer(checkpoint: Path, rows: Rows | None = None, updates: int = 50, ever
     return OfflineTrainer(WorldModel(CONFIG), feed, Settings(updates, lr, 100.0, every), checkpoint)
 
 
-class _KilledError(Exception):
-    pass
-
-
-def _until(last: int):
-    def track(todo: range) -> Iterator[int]:
-        for update in todo:
-            if update > last:
-                raise _KilledError
-            yield update
-
-    return track
-
-
 @pytest.mark.parametrize("killed_after", [5, 15, 16, 37, 49])
 def test_a_killed_run_ends_in_the_same_weights_and_metrics(tmp_path: Path, killed_after: int):
     whole = _trainer(tmp_path / "whole.pt")
     whole.run()
-    with pytest.raises(_KilledError):
-        _trainer(tmp_path / "resumed.pt").run(_until(killed_after))
+    with pytest.raises(KilledError):
+        _trainer(tmp_path / "resumed.pt").run(until(killed_after))
     resumed = _trainer(tmp_path / "resumed.pt")
     assert resumed.update == killed_after // 15 * 15
     resumed.run()
@@ -99,8 +85,8 @@ def test_a_run_shorter_than_a_logged_interval_is_still_logged(tmp_path: Path):
 @pytest.mark.parametrize("every", [15, 1000])
 def test_divergence_names_update_metric_and_the_last_good_checkpoint(tmp_path: Path, every: int):
     rows = _rows()
-    with pytest.raises(_KilledError):
-        _trainer(tmp_path / "c.pt", rows, every=every).run(_until(30))
+    with pytest.raises(KilledError):
+        _trainer(tmp_path / "c.pt", rows, every=every).run(until(30))
     rows = rows._replace(reward=torch.full_like(rows.reward, torch.nan))
     with pytest.raises(UserError, match=r"diverged: \w+_loss is nan at update (1|31) of 50.*") as error:
         _trainer(tmp_path / "c.pt", rows, every=every).run()
@@ -110,8 +96,8 @@ def test_divergence_names_update_metric_and_the_last_good_checkpoint(tmp_path: P
 
 def test_a_divergence_that_stays_finite_stops_too(tmp_path: Path):
     """At such a rate the prior becomes certain of the wrong classes; the loss is far from infinite."""
-    with pytest.raises(_KilledError):
-        _trainer(tmp_path / "c.pt").run(_until(15))
+    with pytest.raises(KilledError):
+        _trainer(tmp_path / "c.pt").run(until(15))
     good = (tmp_path / "c.pt").read_bytes()
     with pytest.raises(UserError, match=r"diverged: dynamics_loss is \d+\.\d+ at update \d+ of 50; .*c\.pt; lower") as error:
         _trainer(tmp_path / "c.pt", lr=100.0).run()

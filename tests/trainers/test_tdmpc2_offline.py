@@ -1,6 +1,5 @@
 """TD-MPC2 in the offline loop: killed and resumed equals uninterrupted, its target, policy and scale included; checkpoints."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from datasets.embeddings import Embeddings
 from datasets.errors import DataError, UserError
 from datasets.windows import WindowSampler, window_starts
 from tests.synthetic import make_trajectories
+from tests.trainers.killing import KilledError, until
 from trainers.checkpoint import load_torch, load_world_model, save_torch, save_world_model
 from trainers.data import Rows, load_rows
 from trainers.feed import HeldFeed
@@ -25,10 +25,6 @@ SIZES = Sizes(encoder=16, encoder_layers=2, latent=16, mlp=16, q=3, channels=4)
 CONFIG = Config("vector", (5,), 1, Model(SIZES))
 META = {"encoder": "state", "task": DATA.task, "algorithm": "tdmpc2", "seed": 0}
 LENGTH = 3 + CONFIG.settings.frames
-
-
-class _KilledError(Exception):
-    pass
 
 
 def _rows(kind: str) -> Rows:
@@ -45,23 +41,13 @@ def _trainer(checkpoint: Path, rows: Rows, updates: int = 30) -> OfflineTrainer:
     return OfflineTrainer(model, feed, Settings(updates, 1e-3, 20.0, 12, section="train.tdmpc2"), checkpoint)
 
 
-def _until(last: int):
-    def track(todo: range) -> Iterator[int]:
-        for update in todo:
-            if update > last:
-                raise _KilledError
-            yield update
-
-    return track
-
-
 @pytest.mark.parametrize(("kind", "killed_after"), [("vector", 12), ("vector", 29), ("pixels", 25)])
 def test_a_killed_run_ends_in_the_same_weights_and_metrics(tmp_path: Path, kind: str, killed_after: int):
     rows = _rows(kind)
     whole = _trainer(tmp_path / "whole.pt", rows)
     whole.run()
-    with pytest.raises(_KilledError):
-        _trainer(tmp_path / "resumed.pt", rows).run(_until(killed_after))
+    with pytest.raises(KilledError):
+        _trainer(tmp_path / "resumed.pt", rows).run(until(killed_after))
     resumed = _trainer(tmp_path / "resumed.pt", rows)
     assert resumed.update == killed_after // 12 * 12
     resumed.run()
