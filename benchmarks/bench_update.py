@@ -66,14 +66,14 @@ def make_trainer() -> "OfflineTrainer":
     from datasets.windows import WindowSampler
     from trainers.data import Rows
     from trainers.feed import HeldFeed
-    from trainers.offline import OfflineTrainer, Settings
+    from trainers.offline import Member, OfflineTrainer, Settings
     from trainers.worldmodel import WorldModel
 
     torch.manual_seed(0)
     flags = torch.zeros(ROWS, dtype=torch.bool)
     rows = Rows(torch.randn(ROWS, EMBEDDING).half(), 2 * torch.rand(ROWS, ACTION) - 1, torch.rand(ROWS), flags, flags.clone())
     feed = HeldFeed(rows, WindowSampler(np.arange(ROWS - LENGTH + 1), BATCH, seed=0), LENGTH)
-    return OfflineTrainer(WorldModel(config()), feed, Settings(UPDATES, 1e-4, 100.0, UPDATES), Path("/nonexistent"))
+    return OfflineTrainer([Member(WorldModel(config()), feed, 0)], Settings(UPDATES, 1e-4, 100.0, UPDATES), Path("/nonexistent"))
 
 
 def config() -> "ModelConfig":

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.manifest import digest, verify
-from pipeline import train
+from pipeline import training
 from pipeline.log import log, track
 from pipeline.params import Params, canonical, load_params
 from pipeline.stage import run
-from pipeline.train import LEARNING, MODEL, Identity
+from pipeline.training import LEARNING, MODEL, Identity
 from pipeline.work import code_digest, open_work
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datasets.frames import Look
     from trainers.evaluate import Latents, Predictions
 
-CODE = ("pipeline/evaluate.py", "trainers/evaluate.py", *train.CODE)
+CODE = ("pipeline/evaluate.py", "trainers/evaluate.py", *training.CODE)
 
 
 def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
@@ -37,7 +37,7 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
         "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "preset": p.preset, "seeds": p.train.seeds,
         "evaluate": p.evaluate.model_dump(), "compute": p.compute.identity, "models": digest(models),
         "trajectories": digest(Path("data/trajectories") / task), "embeddings": digest(Path("data/embeddings") / task / encoder),
-        "frames": digest(frames), "code": code_digest(*CODE, *train.OWN_CODE[algorithm]),
+        "frames": digest(frames), "code": code_digest(*CODE, *training.OWN_CODE[algorithm]),
     }  # fmt: skip
     with open_work("evaluate", Path("results/parts") / encoder / task / algorithm, key) as work:
         if work is not None:
@@ -65,7 +65,7 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
     paths = {seed: models / f"seed-{seed}" / MODEL for seed in p.train.seeds}
     trained = {seed: load_world_model(path, p.compute.device, seed=seed, **expected).model for seed, path in paths.items()}
     folder = Path("data/embeddings") / task / encoder
-    tokens = train.reads_tokens(folder, [look.variant for look in looks], p.train.of(algorithm).loop.reads)
+    tokens = training.reads_tokens(folder, [look.variant for look in looks], p.train.of(algorithm).loop.reads)
     predictions: list[pl.DataFrame] = []
     latents: list[pl.DataFrame] = []
     for look in track(looks, len(looks), "look", f"evaluate {algorithm} {encoder}"):

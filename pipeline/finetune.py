@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.manifest import digest
-from pipeline import train
+from pipeline import training
 from pipeline.log import log, track
 from pipeline.params import Params, canonical, load_params
 from pipeline.stage import run
@@ -30,7 +30,7 @@ AGENT = (
 )  # fmt: skip
 CODE = (
     "pipeline/finetune.py", "pipeline/observe.py", "pipeline/sim/env.py", "pipeline/sim/tasks.py",
-    *(f"trainers/agent/{name}.py" for name in AGENT), *train.CODE, *train.OWN_CODE["dreamerv3"],
+    *(f"trainers/agent/{name}.py" for name in AGENT), *training.CODE, *training.OWN_CODE["dreamerv3"],
 )  # fmt: skip
 IDENTITY = {
     "algorithm": str, "encoder": str, "task": str, "seed": int, "init": str, "preset": str, "variant": str, "axis": str,
@@ -134,7 +134,7 @@ def run_arm(arm: Arm) -> None:
         "algorithm": arm.algorithm,
         "seed": seed,
     }
-    model = load_world_model(models / f"seed-{seed}" / train.MODEL, device, **identity).model
+    model = load_world_model(models / f"seed-{seed}" / training.MODEL, device, **identity).model
     if not isinstance(model, WorldModel):
         raise TypeError(f"{arm.algorithm} has no agent")
     encoder = open_observation_encoder(p, arm.encoder, arm.task, tuple(rows.observation.shape[1:]), str(embeddings.values.dtype))

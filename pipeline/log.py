@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -14,12 +14,17 @@ def log(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def track(items: Iterable[T], total: int, unit: str, desc: str, initial: int = 0) -> Iterator[T]:
-    """Iterate with rate and ETA: a tqdm bar on a terminal, a log line every 15 s elsewhere (under DVC, in CI)."""
+def track(
+    items: Iterable[T], total: int, unit: str, desc: str, initial: int = 0, note: Callable[[], str] = str
+) -> Iterator[T]:  # fmt: skip
+    """Iterate with rate, ETA and a note: a tqdm bar on a terminal, a log line every 15 s elsewhere (under DVC, in CI)."""
     from tqdm import tqdm
 
     if sys.stderr.isatty():
-        yield from tqdm(items, total=total, initial=initial, unit=unit, desc=desc, dynamic_ncols=True)
+        with tqdm(items, total=total, initial=initial, unit=unit, desc=desc, dynamic_ncols=True) as bar:
+            for item in bar:
+                yield item
+                bar.set_postfix_str(note(), refresh=False)
         return
     start = last = time.monotonic()
     for done, item in enumerate(items, start=1):
@@ -28,4 +33,4 @@ def track(items: Iterable[T], total: int, unit: str, desc: str, initial: int = 0
         if now - last > LINE_EVERY_S or (initial + done == total and now - start > LINE_EVERY_S):
             last = now
             text: Any = tqdm.format_meter(initial + done, total, now - start, ncols=0, unit=unit, prefix=desc, initial=initial)
-            log(text)
+            log(" ".join(filter(None, (text, note()))))

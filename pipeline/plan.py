@@ -129,6 +129,7 @@ def _training(p: Params, name: str, algorithm: str) -> float:
     """Seconds of one update of one model on windows of this representation."""
     import torch
 
+    from trainers.update import Rules, Single, Split
     from trainers.worldmodel import Batch
 
     torch.set_num_threads(p.compute.threads)
@@ -137,16 +138,12 @@ def _training(p: Params, name: str, algorithm: str) -> float:
     flags = torch.zeros(b, steps, dtype=torch.bool)
     observation = torch.zeros(b, steps, *shape, dtype=dtype) if dtype == torch.uint8 else torch.randn(b, steps, *shape)
     batch = Batch(observation, torch.zeros(b, steps, _ACTION), torch.zeros(b, steps), flags, flags)
-    each = {of: [p for group in groups for p in group.parameters] for of, groups in model.groups().items()}
-    optimisers = {of: torch.optim.Adam(parameters, fused=True) for of, parameters in each.items()}
+    update = Single(model, 0, Rules(p.train.of(algorithm).loop.clip), torch.device("cpu"), Split())
     start = 0.0
     for number in range(1 + _UPDATES):
         if number == 1:
             start = time.process_time()
-        for loss in model.losses(batch):
-            optimisers[loss.of].zero_grad()
-            loss.value.backward()
-            optimisers[loss.of].step()
+        update([batch], 0.0)
     return (time.process_time() - start) / _UPDATES
 
 

@@ -96,20 +96,14 @@ def code_digest(*files: str) -> str:
 
 
 @contextmanager
-def open_work(stage: str, out: Path, key: Mapping[str, Any]) -> Iterator[Work | None]:
-    """Work on `out` under lock, resuming what an earlier, killed process of the same `key` left.
+def hold_work(stage: str, out: Path, key: Mapping[str, Any]) -> Iterator[Work | None]:
+    """A place to work on `out` under lock, with what an earlier, killed process of the same `key` left; nothing is published.
 
-    Args:
-        stage: the stage's name.
-        out: the output folder, published when the block ends well.
-        key: JSON-able; everything that the result depends on. It is kept in the output's manifest.
-
-    Yields:
-        The place to work in, or None where a process waited for has already published this very result.
+    Args, yields: see `open_work`.
     """
     name = digest_of({"stage": stage, **key})[:24]
     folder = store() / "work" / stage / name
-    published = folder.with_name(name + ".published.json")
+    published = _published(folder)
     out_id = digest_of(str(out.resolve()))[:24]
     with (
         hold(store() / "locks" / f"{out_id}.lock", str(out)) as waited_out,
@@ -124,14 +118,39 @@ def open_work(stage: str, out: Path, key: Mapping[str, Any]) -> Iterator[Work | 
             log(f"resuming {stage} from {folder}")
         result = folder / "result"
         result.mkdir(parents=True, exist_ok=True)
+        yield Work(folder, result, name)
+
+
+def _published(folder: Path) -> Path:
+    """The note that says so."""
+    return folder.with_name(folder.name + ".published.json")
+
+
+@contextmanager
+def open_work(stage: str, out: Path, key: Mapping[str, Any]) -> Iterator[Work | None]:
+    """Work on `out` under lock, resuming what an earlier, killed process of the same `key` left.
+
+    Args:
+        stage: the stage's name.
+        out: the output folder, published when the block ends well.
+        key: JSON-able; everything that the result depends on. It is kept in the output's manifest.
+
+    Yields:
+        The place to work in, or None where a process waited for has already published this very result.
+    """
+    with hold_work(stage, out, key) as work:
         start, cpu = time.time(), time.process_time()
-        work = Work(folder, result, name)
         yield work
-        write_manifest(result, {"stage": stage, "key": name, "inputs": dict(key), **work.meta})
-        _publish(result, out)
-        write_json(published, {"out": str(out)})
-        _record_cost(stage, out, name, time.time() - start, time.process_time() - cpu)
-        done = folder.with_name(name + ".done")  # a kill while it is being deleted must not leave half of it to resume from
+        if work is None:
+            return
+        write_manifest(work.result, {"stage": stage, "key": work.key, "inputs": dict(key), **work.meta})
+        _publish(work.result, out)
+        write_json(_published(work.folder), {"out": str(out)})
+        _record_cost(stage, out, work.key, time.time() - start, time.process_time() - cpu)
+        folder = work.folder
+        done = folder.with_name(
+            folder.name + ".done"
+        )  # a kill while it is being deleted must not leave half of it to resume from
         shutil.rmtree(done, ignore_errors=True)
         os.replace(folder, done)
         shutil.rmtree(done)

@@ -28,21 +28,34 @@ class Group(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A loss to be minimised now.
+    """A loss to be minimised.
 
     Attributes:
-        of: the entry of `Trainable.groups` that minimises it.
         value: scalar, with its graph.
         metrics: detached scalars by name, still on the device.
+        carried: tensors that the update's next loss is handed.
     """
 
-    of: str
     value: Tensor
     metrics: Metrics
+    carried: Any = ()
+
+
+class Noise(Protocol):
+    """All that is random in an update: a (named) tuple of tensors."""
+
+    def share(self, rank: int, world: int) -> Any:
+        """Of every `world`-th window from `rank` on."""
+        ...
 
 
 class Config(Protocol):
-    """A model's configuration, as a checkpoint carries it."""
+    """A model's configuration, as a checkpoint carries it: a frozen dataclass."""
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        """Of one row."""
+        ...
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers."""
@@ -51,6 +64,10 @@ class Config(Protocol):
 
 class Trainable(Protocol):
     """A model that the offline loop trains; all that it learns, targets and running statistics included, is in its state_dict."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """As `nn.Module` has them."""
+        ...
 
     @property
     def limits(self) -> Mapping[str, float]:
@@ -62,11 +79,22 @@ class Trainable(Protocol):
         ...
 
     def groups(self) -> dict[str, list[Group]]:
-        """By optimiser: the parameters that it steps."""
+        """By loss, in the order that an update minimises them: the parameters that its optimiser steps."""
         ...
 
-    def losses(self, batch: "Batch") -> Iterator[Loss]:
-        """One update: each loss is minimised before the next is asked for; what follows the last one ends the update."""
+    def draw(self, windows: int, length: int, generator: torch.Generator | None = None) -> Any:
+        """The `Noise` of an update on windows [B, L]."""
+        ...
+
+    def minimised(self, of: str, batch: "Batch", noise: Any, carried: Any) -> Loss:
+        """One entry of `groups`: its loss, given its noise and what the loss before carried.
+
+        It runs for several models at once under `torch.func.vmap`, and within a CUDA graph: no choice in it depends on values.
+        """
+        ...
+
+    def settle(self) -> None:
+        """What follows the last loss of an update, without gradients, in place."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

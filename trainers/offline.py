@@ -1,10 +1,10 @@
-"""Offline training: one loop over random windows, which a killed run continues bit for bit."""
+"""Offline training: one loop over random windows, of one model or several, which a killed run continues bit for bit."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +12,10 @@ from torch import Tensor
 from datasets.errors import UserError
 from trainers.checkpoint import load_torch, save_torch
 from trainers.feed import Feed
-from trainers.models import Group, Loss, Metrics, Trainable
+from trainers.models import Model
+from trainers.processes import averaged_
+from trainers.together import Together
+from trainers.update import Precision, Rules, Single, Split, Update
 
 FINAL_RATE = 0.1  # of the learning rate, at the last update
 LOG_EVERY = 20  # updates averaged into one logged value
@@ -31,6 +34,7 @@ class Settings:
         warmup: updates over which the rate rises linearly to `learning_rate`.
         decay: the last part of all updates, over which it falls linearly to a tenth. At a constant rate a short run ends on
             noise: 15-step open-loop R2 of `state` 0.79 against 0.93, 800 updates on cartpole_swingup.
+        precision: of products outside the recurrence.
         section: of params.yaml that says so.
     """
 
@@ -40,6 +44,7 @@ class Settings:
     checkpoint_every: int
     warmup: int = 50
     decay: float = 0.4
+    precision: Precision = "fp32"
     section: str = "train"
 
     def rate(self, update: int) -> float:
@@ -57,28 +62,60 @@ class Point:
     value: float
 
 
-class OfflineTrainer:
-    """Trains a model on windows; everything that the next update depends on is in its checkpoint."""
+class Member(NamedTuple):
+    """One model to train.
 
-    def __init__(self, model: Trainable, feed: Feed, settings: Settings, checkpoint: Path) -> None:
+    Attributes:
+        model: freshly built, on the feed's device.
+        feed: of windows of training episodes.
+        seed: of its noise.
+        name: in errors.
+    """
+
+    model: Model
+    feed: Feed
+    seed: int
+    name: str = "the model"
+
+
+class OfflineTrainer:
+    """Trains models on windows; everything that the next update depends on is in its checkpoint.
+
+    Attributes:
+        members: what is trained.
+        update: how many are done.
+        points: of each model.
+        split: what updates spend their time on.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], settings: Settings, checkpoint: Path, rank: int = 0, world: int = 1
+    ) -> None:  # fmt: skip
         """
         Args:
-            model: freshly built, on the feed's device.
-            feed: of windows of training episodes.
+            members: one, or several that train as one program (`trainers.together`).
             settings: of the loop.
             checkpoint: file to resume from if it is there, and to write to.
+            rank, world: which of how many processes this is; their feeds share each batch (`trainers.processes`).
 
         Raises:
             DataError: the checkpoint is damaged.
+            UserError: the models cannot train together.
         """
-        self.model, self._feed, self._settings, self._path = model, feed, settings, checkpoint
-        self._groups = model.groups()
-        self._optimisers = {name: _adam(groups, settings.learning_rate) for name, groups in self._groups.items()}
-        self._device = feed.device
-        self._names: list[str] = []
-        self._pending: list[Tensor] = []  # metrics of the updates since the last logged point
+        self.members, self._settings, self._path, self._rank = list(members), settings, checkpoint, rank
+        self._device = members[0].feed.device
+        waits = torch.cuda.synchronize if self._device.type == "cuda" else None
+        self.split = Split(wait=waits)
+        rules = Rules(settings.clip, settings.precision, rank, world)
+        self._update: Update
+        if len(members) == 1:
+            self._update = Single(members[0].model, members[0].seed, rules, self._device, self.split)
+        else:
+            models, seeds = [member.model for member in members], [member.seed for member in members]
+            self._update = Together(models, seeds, rules, self._device, self.split)
+        self._pending: list[Tensor] = []  # metrics [models, metrics] of the updates since the last logged point
         self.update = 0
-        self.points: list[Point] = []
+        self.points: list[list[Point]] = [[] for _ in members]
         if checkpoint.exists():
             self._resume()
 
@@ -92,81 +129,62 @@ class OfflineTrainer:
             UserError: the loss is no longer finite, or a metric is beyond the model's limits.
         """
         for update in track(range(self.update + 1, self._settings.updates + 1)):
-            self._step(update)
+            with self.split.on("data"):
+                batches = [member.feed.next() for member in self.members]
+            self._pending.append(self._update(batches, self._settings.rate(update)))
+            self.update = update
             if len(self._pending) == LOG_EVERY or update == self._settings.updates < LOG_EVERY:
                 self._log()
             if update % self._settings.checkpoint_every == 0 and update < self._settings.updates:
                 self._save()
         self._check_finite()
-
-    def _step(self, update: int) -> None:
-        metrics: Metrics = {}
-        for loss in self.model.losses(self._feed.next()):
-            norm = self._minimise(loss, self._settings.rate(update))
-            metrics |= loss.metrics | {("gradient_norm" if not metrics else f"{loss.of}_gradient_norm"): norm}
-        self._names = list(metrics)
-        self._pending.append(torch.stack(list(metrics.values())))
-        self.update = update
-
-    def _minimise(self, loss: Loss, rate: float) -> Tensor:
-        """One step of the loss's own optimiser; the gradient's norm before clipping."""
-        optimiser, groups = self._optimisers[loss.of], self._groups[loss.of]
-        for own, group in zip(optimiser.param_groups, groups, strict=True):
-            own["lr"] = rate * group.rate
-        optimiser.zero_grad()
-        loss.value.backward()
-        norm = torch.nn.utils.clip_grad_norm_([p for group in groups for p in group.parameters], self._settings.clip)
-        optimiser.step()
-        return norm.detach()
+        self._update.release()
 
     def _log(self) -> None:
         self._check_finite()
         means = torch.stack(self._pending).mean(0).tolist()
-        self.points += [Point(self.update, name, value) for name, value in zip(self._names, means, strict=True)]
+        for points, values in zip(self.points, means, strict=True):
+            points += [Point(self.update, name, value) for name, value in zip(self._update.names, values, strict=True)]
         self._pending = []
 
     def _check_finite(self) -> None:
         if not self._pending:
             return
-        values = torch.stack(self._pending).cpu()
+        averaged_(self._pending)
+        values, names = torch.stack(self._pending).cpu(), self._update.names
         wrong = ~torch.isfinite(values)
-        for name, limit in self.model.limits.items():
-            column = self._names.index(name)
-            if values[:, column].mean() > limit:
-                wrong[:, column] |= values[:, column] > limit
+        for number, member in enumerate(self.members):
+            for name, limit in member.model.limits.items():
+                column = values[:, number, names.index(name)]
+                if column.mean() > limit:
+                    wrong[:, number, names.index(name)] |= column > limit
         if wrong.any():
-            row, column = wrong.nonzero()[0].tolist()
+            row, number, column = wrong.nonzero()[0].tolist()
             update = self.update - len(self._pending) + 1 + row
+            whose = "" if len(self.members) == 1 else f" of {self.members[number].name}"
             good = f"the last good checkpoint is {self._path}" if self._path.exists() else "no checkpoint was written before it"
             raise UserError(
-                f"training diverged: {self._names[column]} is {values[row, column].item()} at update {update} of "
+                f"training{whose} diverged: {names[column]} is {values[row, number, column].item()} at update {update} of "
                 f"{self._settings.updates}; {good}; lower {self._settings.section}.learning_rate or {self._settings.section}.clip"
             )
 
     def _save(self) -> None:
         self._check_finite()
-        cuda = torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None
+        if self._rank:
+            return
         content = {
-            "update": self.update, "weights": self.model.state_dict(),
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()},
-            "rng": torch.get_rng_state(), "cuda_rng": cuda, "sampler": json.dumps(self._feed.state_dict()),
-            "names": self._names, "pending": self._pending, "points": [[p.update, p.metric, p.value] for p in self.points],
+            "update": self.update, "models": self._update.contents(),
+            "samplers": [json.dumps(member.feed.state_dict()) for member in self.members],
+            "names": self._update.names, "pending": self._pending,
+            "points": [[[p.update, p.metric, p.value] for p in points] for points in self.points],
         }  # fmt: skip
         save_torch(self._path, content)
 
     def _resume(self) -> None:
         content: dict[str, Any] = load_torch(self._path, "training checkpoint")
-        self.model.load_state_dict(content["weights"])
-        for name, optimiser in self._optimisers.items():
-            optimiser.load_state_dict(content["optimisers"][name])
-        self._feed.load_state_dict(json.loads(content["sampler"]))
-        torch.set_rng_state(content["rng"])
-        if content["cuda_rng"] is not None:
-            torch.cuda.set_rng_state(content["cuda_rng"], self._device)
-        self.update, self._names = content["update"], content["names"]
+        self._update.load(content["models"])
+        for member, state in zip(self.members, content["samplers"], strict=True):
+            member.feed.load_state_dict(json.loads(state))
+        self.update, self._update.names = content["update"], content["names"]
         self._pending = [values.to(self._device) for values in content["pending"]]
-        self.points = [Point(*point) for point in content["points"]]
-
-
-def _adam(groups: list[Group], rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam([{"params": group.parameters, "eps": group.eps} for group in groups], lr=rate, fused=True)
+        self.points = [[Point(*point) for point in points] for points in content["points"]]

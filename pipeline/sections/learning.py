@@ -163,6 +163,8 @@ class Own(NamedTuple):
 
 class Train(Section):
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    together: bool | None
+    precision: Literal["fp32", "bf16"]
     updates: Positive
     batch: Positive
     length: Annotated[int, Field(ge=2)]
@@ -176,6 +178,10 @@ class Train(Section):
     loss: LossScales
     tdmpc2: TdMpc2
     dinowm: DinoWm
+
+    def as_one(self, device: str) -> bool:
+        """Whether seeds train as one program: on a GPU, if nothing else is said."""
+        return self.together if self.together is not None else device != "cpu"
 
     @property
     def reads(self) -> str:
@@ -202,7 +208,7 @@ class Train(Section):
         Raises:
             UserError: there is no such algorithm.
         """
-        shared = self.model_dump(mode="json", include={"seeds", "look_weights", "checkpoint_every"})
+        shared = self.model_dump(mode="json", include={"seeds", "together", "precision", "look_weights", "checkpoint_every"})
         known = {
             "dreamerv3": Own(self, "train", self.model_dump(mode="json", by_alias=True, exclude={"tdmpc2", "dinowm"})),
             "tdmpc2": Own(self.tdmpc2, "train.tdmpc2", shared | self.tdmpc2.identity),

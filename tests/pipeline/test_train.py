@@ -8,7 +8,7 @@ import pytest
 
 from datasets.errors import DataError, UserError
 from datasets.manifest import digest
-from pipeline import encode, pretrain, train
+from pipeline import encode, pretrain, train, training
 from pipeline.params import load_params
 from tests.synthetic import TASK, make_trajectories, write_frames, write_trajectories
 from trainers.checkpoint import load_world_model
@@ -60,11 +60,11 @@ def test_an_axis_weight_is_shared_by_its_looks(project):
     project(train__look_weights={"default": 3.0, "color": 1.0})
     settings = load_params("params.yaml").train
     looks = [{"axis": "default"}, {"axis": "color"}, {"axis": "color"}]
-    assert train._weights(settings, looks) == [3.0, 0.5, 0.5]
+    assert training._weights(settings, looks) == [3.0, 0.5, 0.5]
     with pytest.raises(UserError, match="no weight of 'texture'"):
-        train._weights(settings, [*looks, {"axis": "texture"}])
+        training._weights(settings, [*looks, {"axis": "texture"}])
     project()
-    assert train._weights(load_params("params.yaml").train, looks) is None
+    assert training._weights(load_params("params.yaml").train, looks) is None
 
 
 def test_seeds_are_trained_in_processes_to_what_each_is_alone(project):

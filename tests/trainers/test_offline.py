@@ -17,7 +17,7 @@ from trainers.algorithms import algorithm
 from trainers.checkpoint import load_torch, load_world_model, save_torch, save_world_model
 from trainers.data import Rows, load_rows, statistics_rows
 from trainers.feed import HeldFeed
-from trainers.offline import LOG_EVERY, OfflineTrainer, Settings
+from trainers.offline import LOG_EVERY, Member, OfflineTrainer, Settings
 from trainers.worldmodel import ModelConfig, WorldModel
 
 CONFIG = ModelConfig("vector", (5,), 1, deter=16, hidden=16, stoch=4, classes=4, blocks=4, units=16)
@@ -36,7 +36,7 @@ def _rows(values: np.ndarray = DATA.observation) -> Rows:
 def _trainer(checkpoint: Path, rows: Rows | None = None, updates: int = 50, every: int = 15, lr: float = 1e-3) -> OfflineTrainer:
     torch.manual_seed(0)
     feed = HeldFeed(rows or _rows(), WindowSampler(window_starts(DATA, 6), 4, seed=0), 6)
-    return OfflineTrainer(WorldModel(CONFIG), feed, Settings(updates, lr, 100.0, every), checkpoint)
+    return OfflineTrainer([Member(WorldModel(CONFIG), feed, 0)], Settings(updates, lr, 100.0, every), checkpoint)
 
 
 @pytest.mark.parametrize("killed_after", [5, 15, 16, 37, 49])
@@ -48,22 +48,22 @@ def test_a_killed_run_ends_in_the_same_weights_and_metrics(tmp_path: Path, kille
     resumed = _trainer(tmp_path / "resumed.pt")
     assert resumed.update == killed_after // 15 * 15
     resumed.run()
-    assert resumed.points == whole.points
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, resumed.model.state_dict()[name]), name
+    assert resumed.points[0] == whole.points[0]
+    for name, value in whole.members[0].model.state_dict().items():
+        assert torch.equal(value, resumed.members[0].model.state_dict()[name]), name
 
 
 def test_metrics_are_logged_as_means_at_even_intervals(tmp_path: Path):
     trainer = _trainer(tmp_path / "c.pt", updates=2 * LOG_EVERY + 3)
     trainer.run()
-    assert {point.update for point in trainer.points} == {LOG_EVERY, 2 * LOG_EVERY}
-    assert {"reward_loss", "prediction_loss", "loss", "gradient_norm"} <= {point.metric for point in trainer.points}
+    assert {point.update for point in trainer.points[0]} == {LOG_EVERY, 2 * LOG_EVERY}
+    assert {"reward_loss", "prediction_loss", "loss", "gradient_norm"} <= {point.metric for point in trainer.points[0]}
 
 
 def test_the_loss_falls(tmp_path: Path):
     trainer = _trainer(tmp_path / "c.pt", updates=120, lr=3e-3)
     trainer.run()
-    losses = [point.value for point in trainer.points if point.metric == "reward_loss"]
+    losses = [point.value for point in trainer.points[0] if point.metric == "reward_loss"]
     assert losses[-1] < 0.8 * losses[0]
 
 
@@ -79,7 +79,7 @@ def test_the_learning_rate_warms_up_and_ends_at_a_tenth():
 def test_a_run_shorter_than_a_logged_interval_is_still_logged(tmp_path: Path):
     trainer = _trainer(tmp_path / "c.pt", updates=LOG_EVERY // 2)
     trainer.run()
-    assert {point.update for point in trainer.points} == {LOG_EVERY // 2}
+    assert {point.update for point in trainer.points[0]} == {LOG_EVERY // 2}
 
 
 @pytest.mark.parametrize("every", [15, 1000])
@@ -121,7 +121,7 @@ def test_validation_episodes_are_never_read(tmp_path: Path):
     for name, values in (("clean", DATA.observation), ("poisoned", poisoned)):
         trainer = _trainer(tmp_path / f"{name}.pt", _rows(values))
         trainer.run()
-        points.append(trainer.points)
+        points.append(trainer.points[0])
     assert points[0] == points[1]
     assert not np.isnan(poisoned[statistics_rows(DATA)]).any()
 

@@ -17,6 +17,7 @@ from trainers.tdmpc2.ensemble import Ensemble
 from trainers.tdmpc2.losses import cut, model_loss
 from trainers.tdmpc2.maths import regression_loss, regression_mean
 from trainers.tdmpc2.model import TDMPC2, State
+from trainers.update import Rules, Single, Split
 from trainers.worldmodel import Batch
 
 SMALL = Settings(Sizes(encoder=32, encoder_layers=2, latent=32, mlp=32, q=3, channels=8))
@@ -41,18 +42,15 @@ def _batch(config: Config, b: int = 4, first: bool = False) -> Batch:
 
 def _learn(model: TDMPC2, batches, rate: float = 1e-3) -> dict[str, float]:
     """One update on each batch as the offline loop makes them, without clipping; the last metrics."""
-    groups = {
-        of: [{"params": g.parameters, "lr": rate * g.rate, "eps": g.eps} for g in own] for of, own in model.groups().items()
-    }
-    optimisers = {of: torch.optim.Adam(own) for of, own in groups.items()}
-    metrics: dict[str, float] = {}
+    update = Single(model, 0, Rules(clip=float("inf")), torch.device("cpu"), Split())
     for batch in batches:
-        for loss in model.losses(batch):
-            optimisers[loss.of].zero_grad()
-            loss.value.backward()
-            optimisers[loss.of].step()
-            metrics |= {name: value.item() for name, value in loss.metrics.items()}
-    return metrics
+        made = update([batch], rate)
+    return dict(zip(update.names, made[0].tolist(), strict=True))
+
+
+def _steps(batch: Batch):
+    """Rollouts of windows that do not begin with their episode: nothing in them is random."""
+    return cut(batch, 3, torch.zeros(len(batch.reward), dtype=torch.int64))
 
 
 def _r2(true: np.ndarray, predicted: np.ndarray) -> float:
@@ -61,7 +59,7 @@ def _r2(true: np.ndarray, predicted: np.ndarray) -> float:
 
 def test_an_ensemble_is_as_many_separate_networks():
     torch.manual_seed(0)
-    ensemble = Ensemble(3, 7, 16, 11, dropout=0.0)
+    ensemble = Ensemble(3, 7, 16, 11)
     for parameter in ensemble.parameters():
         parameter.data.normal_()
     x = torch.randn(2, 4, 7)
@@ -77,14 +75,24 @@ def test_an_ensemble_is_as_many_separate_networks():
         torch.testing.assert_close(made[k], y @ ensemble.last.weight[k] + ensemble.last.bias[k, 0], rtol=1e-4, atol=1e-4)
 
 
-def test_members_drop_units_of_their_own_in_training_only():
-    ensemble = Ensemble(2, 7, 64, 11, dropout=0.5)
+def test_members_drop_units_of_their_own():
+    ensemble = Ensemble(2, 7, 64, 11)
     nn.init.normal_(ensemble.last.weight)
     for own in (ensemble.first, ensemble.second, ensemble.last):
         own.weight.data[1] = own.weight.data[0]
     x = torch.randn(4, 7)
-    assert not torch.allclose(*ensemble(x))
-    torch.testing.assert_close(*ensemble.eval()(x))
+    torch.testing.assert_close(*ensemble(x))
+    kept = (torch.rand(2, 4, 64, generator=torch.Generator().manual_seed(0)) > 0.5).float() * 2
+    one, two = ensemble(x, kept)
+    assert not torch.allclose(one, two)
+    torch.testing.assert_close(one, ensemble(x, kept[:1].expand(2, -1, -1))[1])
+
+
+def test_about_one_unit_in_a_hundred_is_dropped_and_the_mean_stays():
+    noise = _model(VECTOR).draw(64, H + 3, torch.Generator().manual_seed(0))
+    for kept in (noise.kept, noise.policy_kept):
+        assert (kept == 0).float().mean() == pytest.approx(0.01, abs=0.003)
+        assert kept.mean() == pytest.approx(1.0, abs=0.003)
 
 
 @pytest.mark.parametrize("config", [VECTOR, PIXELS], ids=["vector", "frames"])
@@ -95,11 +103,14 @@ def test_every_parameter_learns_from_the_loss_that_is_its_own(config: Config):
     owned = {of: [id(p) for group in groups for p in group.parameters] for of, groups in model.groups().items()}
     everything = owned["model"] + owned["policy"]
     assert sorted(everything) == sorted(id(p) for p in model.parameters() if p.requires_grad)
-    for loss in model.losses(_batch(config)):
+    batch, noise, carried = _batch(config), model.draw(4, H + 3), ()
+    for of in model.groups():
         model.zero_grad()
+        loss = model.minimised(of, batch, noise, carried)
+        carried = loss.carried
         loss.value.backward()
         reached = {id(p) for p in model.parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-        assert reached == set(owned[loss.of])
+        assert reached == set(owned[of])
         assert all(value.shape == () and not value.requires_grad for value in loss.metrics.values())
 
 
@@ -112,16 +123,17 @@ def test_latents_lie_on_simplices_and_an_untrained_model_predicts_no_reward():
 
 
 def test_rollouts_begin_where_enough_rows_are_known_or_with_the_episode():
-    batch = _batch(VECTOR, b=64)
-    steps = cut(batch, 3)
+    batch, anywhere = _batch(VECTOR, b=64), torch.randint(3, (64,))
+    steps = cut(batch, 3, anywhere)
     assert steps.observation.shape == (H + 1, 64, 3, 5)
     for t in range(H + 1):
         assert torch.equal(steps.observation[t], batch.observation[:, t : t + 3])
     assert torch.equal(steps.reward, batch.reward[:, 3:].T)  # that arrives with the row an action leads to
     assert torch.equal(steps.action, batch.action[:, 3:].transpose(0, 1))
     batch = _batch(VECTOR, b=64, first=True)
-    steps = cut(batch, 3)
+    steps = cut(batch, 3, anywhere)
     starts = (steps.reward[0][:, None] == batch.reward[:, 1:4]).long().argmax(1)  # row of the first observation
+    assert starts.tolist() == anywhere.tolist()
     assert set(starts.tolist()) == {0, 1, 2}
     for b, start in enumerate(starts.tolist()):
         shown = [max(start - lag, 0) for lag in (2, 1, 0)]
@@ -134,14 +146,14 @@ def test_the_models_loss_is_what_a_loop_over_steps_and_members_gives():
     for name in ("q", "target"):
         nn.init.normal_(getattr(model, name).last.weight, std=0.3)
     batch = _batch(VECTOR)
-    torch.manual_seed(1)
-    total, latents, metrics = model_loss(model, batch)
-    torch.manual_seed(1)
-    steps = cut(batch, 3)
+    noise = model.draw(4, H + 3)
+    noise = noise._replace(kept=torch.ones_like(noise.kept))
+    total, latents, metrics = model_loss(model, batch, noise)
+    steps = _steps(batch)
     seen = model.encode(steps.observation[1:])
-    action = model.policy(seen).action
+    action = model.policy(seen, noise.next_action).action
     inputs = torch.cat([seen, action], -1)
-    one, two = torch.randperm(3)[:2].tolist()
+    one, two = noise.target_pair.tolist()
     z = model.encode(steps.observation[0])
     found = {"consistency": 0.0, "reward": 0.0, "value": 0.0}
     for t in range(H):
@@ -166,7 +178,7 @@ def test_consistency_does_not_pull_on_what_is_predicted():
     model, batch = _model(VECTOR), _batch(VECTOR)
     batch.observation.requires_grad_()
     torch.manual_seed(0)
-    model_loss(model, batch)[0].backward()
+    model_loss(model, batch, model.draw(*batch.reward.shape))[0].backward()
     reached = batch.observation.grad.abs().sum((0, 2)) > 0
     assert reached.tolist() == [True] * 3 + [False] * H
 
@@ -216,8 +228,7 @@ def test_frames_too_small_for_the_convolutions_are_refused():
 
 def test_training_frames_are_moved_together_and_keep_their_edges():
     frames = torch.arange(12 * 10, dtype=torch.uint8).view(1, 1, 12, 10, 1).repeat(50, 3, 1, 1, 1)
-    torch.manual_seed(0)
-    moved = shifted(frames, 3)
+    moved = shifted(frames, 3, torch.randint(7, (50, 2), generator=torch.Generator().manual_seed(0)))
     assert torch.equal(moved[:, 0], moved[:, 2])
     padded = F.pad(frames[0, 0].permute(2, 0, 1).float(), (3, 3, 3, 3), "replicate")[0].to(torch.uint8)
     windows = {(y, x): padded[y : y + 12, x : x + 10] for y in range(7) for x in range(7)}
@@ -225,11 +236,11 @@ def test_training_frames_are_moved_together_and_keep_their_edges():
     assert len(set(found)) > 20
 
 
-def test_frames_are_read_without_noise_once_trained():
+def test_frames_that_are_not_moved_are_read_as_they_are():
     model, frames = _model(PIXELS), torch.randint(0, 256, (2, 3, 48, 48, 3), dtype=torch.uint8)
-    assert not torch.equal(model.encode(frames), model.encode(frames))
-    model.eval()
-    assert torch.equal(model.encode(frames), model.encode(frames))
+    still = torch.full((2, 2), 3)
+    torch.testing.assert_close(model.encode(frames), model.encode(frames, still))
+    assert not torch.allclose(model.encode(frames), model.encode(frames, still + 1))
 
 
 def test_vectors_are_standardised_by_dimension_whatever_their_units():
@@ -249,7 +260,7 @@ def test_a_configuration_survives_json():
 def test_it_overfits_a_handful_of_windows():
     model, batch = _model(VECTOR), _batch(VECTOR, b=6)
     metrics = _learn(model, [batch] * 300, rate=3e-3)
-    steps = cut(batch, 3)
+    steps = _steps(batch)
     model.eval()
     with torch.no_grad():
         z, predicted = model.encode(steps.observation[0]), []

@@ -15,7 +15,7 @@ from tests.trainers.killing import KilledError, until
 from trainers.checkpoint import load_torch, load_world_model, save_torch, save_world_model
 from trainers.data import Rows, load_rows
 from trainers.feed import HeldFeed
-from trainers.offline import OfflineTrainer, Settings
+from trainers.offline import Member, OfflineTrainer, Settings
 from trainers.tdmpc2.config import Config, Sizes
 from trainers.tdmpc2.config import Settings as Model
 from trainers.tdmpc2.model import TDMPC2
@@ -38,7 +38,7 @@ def _trainer(checkpoint: Path, rows: Rows, updates: int = 30) -> OfflineTrainer:
     feed = HeldFeed(rows, WindowSampler(window_starts(DATA, LENGTH), 4, seed=0), LENGTH)
     kind = "pixels" if rows.observation.dtype == torch.uint8 else "vector"
     model = TDMPC2(replace(CONFIG, kind=kind, observation_shape=tuple(rows.observation.shape[1:])))
-    return OfflineTrainer(model, feed, Settings(updates, 1e-3, 20.0, 12, section="train.tdmpc2"), checkpoint)
+    return OfflineTrainer([Member(model, feed, 0)], Settings(updates, 1e-3, 20.0, 12, section="train.tdmpc2"), checkpoint)
 
 
 @pytest.mark.parametrize(("kind", "killed_after"), [("vector", 12), ("vector", 29), ("pixels", 25)])
@@ -51,22 +51,22 @@ def test_a_killed_run_ends_in_the_same_weights_and_metrics(tmp_path: Path, kind:
     resumed = _trainer(tmp_path / "resumed.pt", rows)
     assert resumed.update == killed_after // 12 * 12
     resumed.run()
-    assert resumed.points == whole.points
-    state = resumed.model.state_dict()
+    assert resumed.points[0] == whole.points[0]
+    state = resumed.members[0].model.state_dict()
     assert {"scale", "target.last.weight", "policy.net.2.weight"} <= state.keys()
-    for name, value in whole.model.state_dict().items():
+    for name, value in whole.members[0].model.state_dict().items():
         assert torch.equal(value, state[name]), name
 
 
 def test_both_optimisers_are_in_the_checkpoint_and_the_encoder_learns_slower(tmp_path: Path):
     trainer = _trainer(tmp_path / "c.pt", _rows("vector"), updates=13)
     trainer.run()
-    optimisers = load_torch(tmp_path / "c.pt", "checkpoint")["optimisers"]
+    optimisers = load_torch(tmp_path / "c.pt", "checkpoint")["models"][0]["optimisers"]
     assert {name: len(state["state"]) > 0 for name, state in optimisers.items()} == {"model": True, "policy": True}
     encoder, rest = (group["lr"] for group in optimisers["model"]["param_groups"])
     assert encoder == pytest.approx(0.3 * rest)
     assert [group["eps"] for group in optimisers["policy"]["param_groups"]] == [1e-5]
-    names = {point.metric for point in trainer.points}
+    names = {point.metric for point in trainer.points[0]}
     assert {"reward_loss", "consistency_loss", "value_loss", "policy_loss", "gradient_norm", "policy_gradient_norm"} <= names
 
 

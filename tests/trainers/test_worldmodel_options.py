@@ -78,7 +78,7 @@ def test_representation_losses_are_weighed_and_teach_nothing_to_what_they_compar
 def test_the_cnn_cannot_make_its_own_target_easy():
     """With the latents cut off, a representation loss leaves the CNN alone."""
     model, batch = _model(replace(PIXELS, loss=LossScales(0, 0, 0, 0, 0, infonce=1.0))), _batch(PIXELS)
-    observe, model.observe = model.observe, lambda embed, *rest: observe(embed.detach(), *rest)
+    observe, model.observe = model.observe, lambda embed, *rest, **noise: observe(embed.detach(), *rest, **noise)
     model.loss(batch)[0].backward()
     assert model.projector.weight.grad.abs().sum() > 0
     assert all(p.grad is None or not p.grad.any() for p in model.observation.encoder.parameters())

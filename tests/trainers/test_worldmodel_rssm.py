@@ -70,7 +70,7 @@ def test_filtering_follows_the_equations(rssm: RSSM):
     embed, action, is_first = _inputs()
     is_first[1, 4] = True
     with torch.no_grad():
-        made = rssm.observe(embed, action, is_first, rssm.initial(3), sample=False)
+        made = rssm.observe(embed, action, is_first, rssm.initial(3))
     for b in range(3):
         deter, stoch = np.zeros(CONFIG.deter), np.zeros((CONFIG.stoch, CONFIG.classes))
         for t in range(7):
@@ -90,7 +90,7 @@ def test_filtering_follows_the_equations(rssm: RSSM):
 def test_step_by_step_filtering_equals_the_window(rssm: RSSM):
     embed, action, is_first = _inputs()
     is_first[2, 3] = True
-    window = rssm.observe(embed, action, is_first, rssm.initial(3), sample=False)
+    window = rssm.observe(embed, action, is_first, rssm.initial(3))
     state = State(torch.randn(3, 16), torch.randn(3, 3, 4))  # forgotten: the first row is an episode's first
     for t in range(7):
         state = rssm.observe_step(state, embed[:, t], action[:, t], is_first[:, t], sample=False)
@@ -101,16 +101,16 @@ def test_step_by_step_filtering_equals_the_window(rssm: RSSM):
 def test_nothing_passes_an_episode_boundary(rssm: RSSM):
     embed, action, is_first = _inputs()
     is_first[:, 4] = True
-    before = rssm.observe(embed, action, is_first, rssm.initial(3), sample=False)
+    before = rssm.observe(embed, action, is_first, rssm.initial(3))
     embed[:, :4], action[:, :5] = torch.randn(3, 4, EMBED), torch.randn(3, 5, 2)
-    after = rssm.observe(embed, action, is_first, rssm.initial(3), sample=False)
+    after = rssm.observe(embed, action, is_first, rssm.initial(3))
     assert torch.equal(before.states.deter[:, 4:], after.states.deter[:, 4:])
     assert not torch.equal(before.states.deter[:, :4], after.states.deter[:, :4])
 
 
 def test_imagination_is_the_prior_of_the_same_core(rssm: RSSM):
     embed, action, is_first = _inputs()
-    window = rssm.observe(embed, action, is_first, rssm.initial(3), sample=False)
+    window = rssm.observe(embed, action, is_first, rssm.initial(3))
     before = State(window.states.deter[:, 2], window.states.stoch[:, 2])
     imagined = rssm.imagine_step(before, action[:, 3], sample=False)
     torch.testing.assert_close(imagined.deter, window.states.deter[:, 3])

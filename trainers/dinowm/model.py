@@ -1,7 +1,6 @@
 """The predictor as a world model with rewards: trained on short windows, filtered over episodes, rolled out frame by frame."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +30,13 @@ class History(NamedTuple):
     actions: Tensor
     filled: Tensor
     feature: Tensor
+
+
+class Noise(NamedTuple):
+    """None."""
+
+    def share(self, rank: int, world: int) -> "Noise":
+        return self
 
 
 class DinoWm(nn.Module):
@@ -108,9 +114,16 @@ class DinoWm(nn.Module):
         """All parameters, by one optimiser."""
         return {"model": [Group(list(self.parameters()))]}
 
-    def losses(self, batch: Batch) -> Iterator[Loss]:
+    def draw(self, windows: int, length: int, generator: torch.Generator | None = None) -> Noise:
+        """Nothing is random."""
+        return Noise()
+
+    def minimised(self, of: str, batch: Batch, noise: Noise, carried: Any) -> Loss:
         """The one loss of an update."""
-        yield Loss("model", *self.loss(batch))
+        return Loss(*self.loss(batch))
+
+    def settle(self) -> None:
+        """Nothing follows an update."""
 
     def loss(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """Mean squared error of the next tokens and reward loss, every frame predicted from the up to H before it.

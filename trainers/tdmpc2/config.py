@@ -8,6 +8,7 @@ GROUP = 8  # dimensions of a simplex (upstream `simnorm_dim`)
 BINS, LIMIT = 101, 10.0  # of discrete regression: evenly spaced over [-LIMIT, LIMIT], in symlog
 DROPOUT = 0.01  # after the first linear map of every Q function
 TAU = 0.01  # share of the Q functions that their target takes in per update, and of a batch that the running scale does
+SHIFT = 3  # pixels at most that training frames are moved by (upstream `ShiftAug`)
 LOG_STD = (-10.0, 2.0)  # of the policy prior
 POLICY_EPS = 1e-5  # of the policy's Adam
 

@@ -4,12 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from datasets.errors import UserError
-from trainers.tdmpc2.config import Config
+from trainers.tdmpc2.config import SHIFT, Config
 from trainers.tdmpc2.layers import NormedLinear, SimNorm, mlp
 from trainers.worldmodel.losses import symlog
 from trainers.worldmodel.observation import standardisation
 
-SHIFT = 3  # pixels at most that training frames are moved by (upstream `ShiftAug`)
 _KERNELS = ((7, 2), (5, 2), (3, 2), (3, 1))  # size and stride of each convolution (upstream `conv`)
 
 
@@ -36,16 +35,16 @@ class VectorEncoder(nn.Module):
         for own, found in zip((self.mean, self.std), standardisation(rows), strict=True):
             own.copy_(found)
 
-    def forward(self, observation: Tensor) -> Tensor:
+    def forward(self, observation: Tensor, moves: Tensor | None = None) -> Tensor:
         return self.net(symlog((observation.float() - self.mean) / self.std).flatten(-2))
 
 
 class FrameEncoder(nn.Module):
     """uint8 frames [..., K, H, W, 3] as 3 K channels in [-0.5, 0.5], read by four convolutions, then SimNorm -> [..., Z].
 
-    While training, all K are moved together by up to three pixels, edges repeated; afterwards they are read as they are (upstream
-    moves them always). Where the convolutions do not end in Z values, as upstream's 5m does at 64 pixels, a linear map with
-    LayerNorm follows.
+    In training all K are moved together by up to three pixels (`moves`, int64 [..., 2], 0 to 6: down and right, less 3), edges
+    repeated; otherwise they are read as they are (upstream moves them always). Where the convolutions do not end in Z values, as
+    upstream's 5m does at 64 pixels, a linear map with LayerNorm follows.
     """
 
     def __init__(self, config: Config) -> None:
@@ -69,22 +68,22 @@ class FrameEncoder(nn.Module):
     def standardise(self, rows: Tensor) -> None:
         """Frames are not."""
 
-    def forward(self, observation: Tensor) -> Tensor:
+    def forward(self, observation: Tensor, moves: Tensor | None = None) -> Tensor:
         frames = observation.flatten(0, -5)  # (n, K, H, W, 3)
-        if self.training:
-            frames = shifted(frames, SHIFT)
+        if moves is not None:
+            frames = shifted(frames, SHIFT, moves.flatten(0, -2))
         channels = frames.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (n, 3 K, H, W)
         return self.net(channels.float().div_(255).sub_(0.5)).unflatten(0, observation.shape[:-4])
 
 
-def shifted(frames: Tensor, most: int) -> Tensor:
-    """[n, K, H, W, C], each of n moved by a random whole number of pixels up to `most` each way, edges repeated."""
+def shifted(frames: Tensor, most: int, moves: Tensor) -> Tensor:
+    """[n, K, H, W, C], each of n moved by whole pixels, int64 [n, 2] from 0 to 2 * most, less `most`; edges repeated."""
     for axis in (2, 3):
         first, last = frames.narrow(axis, 0, 1), frames.narrow(axis, frames.shape[axis] - 1, 1)
         frames = torch.cat([*[first] * most, frames, *[last] * most], axis)
-    moves = 2 * most + 1
-    every = frames.unfold(2, frames.shape[2] - moves + 1, 1).unfold(3, frames.shape[3] - moves + 1, 1)  # (n, K, m, m, C, H, W)
-    dy, dx = torch.randint(moves, (2, len(frames)), device=frames.device)
+    height, width = frames.shape[2] - 2 * most, frames.shape[3] - 2 * most
+    every = frames.unfold(2, height, 1).unfold(3, width, 1)  # (n, K, m, m, C, H, W)
+    dy, dx = moves.unbind(-1)
     return every.permute(0, 2, 3, 1, 5, 6, 4)[torch.arange(len(frames), device=frames.device), dy, dx]
 
 

@@ -1,7 +1,6 @@
 """Several equal MLPs as one batched program: a member is an index of the first axis of every parameter."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers.tdmpc2.layers import INIT_STD, mish
@@ -35,18 +34,21 @@ class _NormMish(nn.Module):
 class Ensemble(nn.Module):
     """Q times `layers.mlp` with two hidden layers and zero weights at the end, [..., inputs] -> [Q, ..., outputs].
 
-    While training, each member drops its own units after its first linear map (upstream: vmap with `randomness="different"`).
+    In training each member drops units of its own after its first linear map (upstream: vmap with `randomness="different"`):
+    these are multiplied by `kept`, [Q, ..., units].
     """
 
-    def __init__(self, members: int, inputs: int, units: int, outputs: int, dropout: float) -> None:
+    def __init__(self, members: int, inputs: int, units: int, outputs: int) -> None:
         super().__init__()
-        self.members, self._dropout = members, dropout
+        self.members = members
         self.first, self.first_norm = _Linear(members, inputs, units), _NormMish(members, units)
         self.second, self.second_norm = _Linear(members, units, units), _NormMish(members, units)
         self.last = _Linear(members, units, outputs, zero=True)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
         shared = x.flatten(0, -2).expand(self.members, -1, -1)  # (Q, n, inputs)
-        hidden = F.dropout(self.first(shared), self._dropout, self.training)
+        hidden = self.first(shared)
+        if kept is not None:
+            hidden = hidden * kept.flatten(1, -2)
         out: Tensor = self.last(self.second_norm(self.second(self.first_norm(hidden))))
         return out.unflatten(1, x.shape[:-1])

@@ -53,7 +53,9 @@ def td_target(reward: Tensor, terminal: Tensor, values: Tensor, discount: float)
 
 def spread(x: Tensor) -> Tensor:
     """Scalar: the 95th percentile of x [n, ...] less the 5th, at least 1 (upstream `RunningScale.update`)."""
-    low, high = torch.quantile(x.flatten(), torch.tensor([0.05, 0.95], device=x.device)).unbind()
+    ordered = x.flatten().sort().values
+    last = len(ordered) - 1
+    low, high = (torch.lerp(ordered[int(at)], ordered[min(int(at) + 1, last)], at % 1) for at in (0.05 * last, 0.95 * last))
     return (high - low).clamp(min=1.0)
 
 

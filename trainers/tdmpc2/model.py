@@ -1,20 +1,20 @@
 """The world model: encoder, latent dynamics, and the heads that read a latent and an action."""
 
 import copy
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from trainers.models import ROWS_AT_ONCE, Group, Loss, read_rows
-from trainers.tdmpc2.config import BINS, DROPOUT, POLICY_EPS, TAU, Config
+from trainers.tdmpc2.config import BINS, POLICY_EPS, TAU, Config
 from trainers.tdmpc2.encoder import ENCODERS
 from trainers.tdmpc2.ensemble import Ensemble
 from trainers.tdmpc2.layers import NormedLinear, SimNorm, linear, mlp, zeroed
 from trainers.tdmpc2.losses import model_loss, policy_loss
 from trainers.tdmpc2.maths import bins, history, regression_mean
+from trainers.tdmpc2.noise import Noise, draw
 from trainers.tdmpc2.policy import Policy
 from trainers.worldmodel.types import Batch
 
@@ -56,17 +56,10 @@ class TDMPC2(nn.Module):
         self.dynamics = mlp(inputs, sizes.mlp, 2, NormedLinear(sizes.mlp, sizes.latent, SimNorm()))
         self.reward = mlp(inputs, sizes.mlp, 2, zeroed(linear(sizes.mlp, BINS)))
         self.policy = Policy(config)
-        self.q = Ensemble(sizes.q, inputs, sizes.mlp, BINS, DROPOUT)
+        self.q = Ensemble(sizes.q, inputs, sizes.mlp, BINS)
         self.target = copy.deepcopy(self.q).requires_grad_(False)
         self.register_buffer("bins", bins(), persistent=False)
         self.register_buffer("scale", torch.ones(()))
-        self.train()
-
-    def train(self, mode: bool = True) -> "TDMPC2":
-        """The target never drops units."""
-        super().train(mode)
-        self.target.eval()
-        return self
 
     @property
     def limits(self) -> dict[str, float]:
@@ -77,9 +70,9 @@ class TDMPC2(nn.Module):
         """Fix, before training, what observations are standardised with, from training rows [n, *observation_shape]."""
         self.encoder.standardise(rows)
 
-    def encode(self, observation: Tensor) -> Tensor:
-        """The last K rows, oldest first, [..., K, *observation_shape] -> latents [..., Z]."""
-        latent: Tensor = self.encoder(observation)
+    def encode(self, observation: Tensor, moves: Tensor | None = None) -> Tensor:
+        """The last K rows, oldest first, [..., K, *observation_shape] -> latents [..., Z]; frames moved by `moves` [..., 2]."""
+        latent: Tensor = self.encoder(observation, moves)
         return latent
 
     def next(self, latent: Tensor, action: Tensor) -> Tensor:
@@ -92,18 +85,21 @@ class TDMPC2(nn.Module):
         made: Tensor = self.reward(torch.cat([latent, bounded(action)], -1))
         return made
 
-    def value_logits(self, latent: Tensor, action: Tensor) -> Tensor:
-        """[..., Z], [..., A] -> [Q, ..., N]."""
-        made: Tensor = self.q(torch.cat([latent, bounded(action)], -1))
+    def value_logits(self, latent: Tensor, action: Tensor, kept: Tensor | None = None) -> Tensor:
+        """[..., Z], [..., A] -> [Q, ..., N]; `kept` [Q, ..., mlp] drops units (`Noise`)."""
+        made: Tensor = self.q(torch.cat([latent, bounded(action)], -1), kept)
         return made
 
-    def two_values(self, latent: Tensor, action: Tensor, target: bool) -> Tensor:
-        """What two random members say, [..., Z], [..., A] -> [2, ...]: of the target, or of the Q functions held constant."""
+    def two_values(self, latent: Tensor, action: Tensor, pair: Tensor, kept: Tensor | None = None) -> Tensor:
+        """What two members say, [..., Z], [..., A] -> [2, ...]: the target's; with units dropped, the Q functions' held constant.
+
+        Args:
+            pair: int64 [2], which. kept: [Q, ..., mlp], see `value_logits`.
+        """
         inputs = torch.cat([latent, bounded(action)], -1)
         held = {name: value.detach() for name, value in self.q.named_parameters()}
-        logits = self.target(inputs) if target else functional_call(self.q, held, (inputs,))
-        chosen = torch.randperm(self.q.members, device=logits.device)[:2]
-        return regression_mean(logits[chosen], self.bins)
+        logits = self.target(inputs) if kept is None else functional_call(self.q, held, (inputs, kept))
+        return regression_mean(logits[pair], self.bins)
 
     def groups(self) -> dict[str, list[Group]]:
         """The encoder learns slower than the rest (`encoder_rate`); the policy has an optimiser of its own."""
@@ -111,15 +107,22 @@ class TDMPC2(nn.Module):
         encoder = Group(list(self.encoder.parameters()), self.config.settings.encoder_rate)
         return {"model": [encoder, Group(rest)], "policy": [Group(list(self.policy.parameters()), eps=POLICY_EPS)]}
 
-    def losses(self, batch: Batch) -> Iterator[Loss]:
-        """The model's, then the policy's on the model's latents; then the target follows the Q functions."""
-        loss, latents, metrics = model_loss(self, batch)
-        yield Loss("model", loss, metrics)
-        loss, metrics = policy_loss(self, latents)
-        yield Loss("policy", loss, metrics)
-        with torch.no_grad():
-            for slow, own in zip(self.target.parameters(), self.q.parameters(), strict=True):
-                slow.lerp_(own, TAU)
+    def draw(self, windows: int, length: int, generator: torch.Generator | None = None) -> Noise:
+        """All that is random in an update on windows [B, L]."""
+        return draw(self.config, windows, length, self.scale.device, generator)
+
+    def minimised(self, of: str, batch: Batch, noise: Noise, carried: Any) -> Loss:
+        """The model's, then the policy's on the model's latents."""
+        if of == "model":
+            loss, latents, metrics = model_loss(self, batch, noise)
+            return Loss(loss, metrics, latents)
+        return Loss(*policy_loss(self, carried, noise))
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """The target follows the Q functions."""
+        for slow, own in zip(self.target.parameters(), self.q.parameters(), strict=True):
+            slow.add_(own - slow, alpha=TAU)
 
     def filter(self, observation: Tensor, index: Tensor, action: Tensor, is_first: Tensor) -> State:
         """States [B, L, ...] of whole episodes; the first row's has no transition behind it (see `models.Predictor`)."""

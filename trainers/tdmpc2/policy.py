@@ -18,16 +18,15 @@ class Chosen(NamedTuple):
 
 
 class Policy(nn.Module):
-    """Latents [..., Z] -> sampled actions, reparameterised (upstream `WorldModel.pi`)."""
+    """Latents [..., Z] and standard normal noise [..., A] -> sampled actions, reparameterised (upstream `WorldModel.pi`)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         sizes = config.settings.sizes
         self.net = mlp(sizes.latent, sizes.mlp, 2, linear(sizes.mlp, 2 * config.action_dim))
 
-    def forward(self, latent: Tensor) -> Chosen:
+    def forward(self, latent: Tensor, noise: Tensor) -> Chosen:
         mean, raw = self.net(latent).chunk(2, -1)
         low, high = LOG_STD
         log_std = low + 0.5 * (high - low) * (torch.tanh(raw) + 1)
-        noise = torch.randn_like(mean)
         return Chosen(torch.tanh(mean + noise * log_std.exp()), gaussian_entropy(noise, log_std))

@@ -51,27 +51,45 @@ class NormSilu(nn.Module):
         self.scale = nn.Parameter(torch.ones(size))
 
     def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = _NormSilu.apply(x, self.scale)
+        made: Tensor = _NormSilu.apply(x.to(self.scale.dtype), self.scale)[0]
         return made
 
 
 class _NormSilu(torch.autograd.Function):
-    """In half the passes over memory that autograd takes."""
+    """In half the passes over memory that autograd takes; `scale` has one axis, or as many as x, to be broadcast."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor) -> Tensor:
+    def forward(x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rstd = torch.linalg.vecdot(x, x).unsqueeze(-1).div_(x.shape[-1]).add_(EPS).rsqrt_()
         unit = x * rstd
-        ctx.save_for_backward(unit, rstd, scale)
-        return F.silu(unit * scale)
+        return F.silu(unit * scale), unit, rstd
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*output[1:], inputs[1])
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, int | None], x: Tensor, scale: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+        """Several models' as one, on a first axis."""
+        x, scale = (
+            value.unsqueeze(0).expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
+            for value, dim in zip((x, scale), in_dims, strict=True)
+        )
+        made: tuple[Tensor, ...] = _NormSilu.apply(x, scale.view(len(x), *[1] * (x.dim() - 2), -1))
+        return made, (0,) * len(made)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, Tensor | None]:
+        if grad is None:
+            return None, None
         unit, rstd, scale = ctx.saved_tensors
         grad = silu_backward(grad, unit * scale)  # of the scaled norm
         by_scale = grad * unit
-        mean = (by_scale @ scale).unsqueeze(-1).div_(-unit.shape[-1])
-        return (grad * scale).addcmul_(unit, mean).mul_(rstd), by_scale.flatten(0, -2).sum(0)
+        of_scale = by_scale @ scale if scale.dim() == 1 else torch.linalg.vecdot(by_scale, scale)
+        mean = of_scale.unsqueeze(-1).div_(-unit.shape[-1])
+        return (grad * scale).addcmul_(unit, mean).mul_(rstd), by_scale.sum_to_size(scale.shape)
 
 
 def trunk(inputs: int, units: int, layers: int) -> nn.Sequential:

@@ -42,8 +42,8 @@ def two_hot(x: Tensor, bins: Tensor) -> Tensor:
     low, high = bins[above - 1], bins[above]
     weight = (x - low) / (high - low)
     target = torch.zeros(*x.shape, len(bins), dtype=x.dtype, device=x.device)
-    target.scatter_(-1, (above - 1).unsqueeze(-1), (1 - weight).unsqueeze(-1))
-    return target.scatter_(-1, above.unsqueeze(-1), weight.unsqueeze(-1))
+    below = target.scatter(-1, (above - 1).unsqueeze(-1), (1 - weight).unsqueeze(-1))
+    return below.scatter(-1, above.unsqueeze(-1), weight.unsqueeze(-1))
 
 
 def two_hot_loss(logits: Tensor, x: Tensor, bins: Tensor) -> Tensor:

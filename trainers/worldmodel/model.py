@@ -1,20 +1,21 @@
 """The world model: adapter or CNN, RSSM, and the heads that read its state."""
 
 import math
-from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers.models import Group, Loss, Metrics, read_rows
+from trainers.processes import gathered
 from trainers.worldmodel.alignment import barlow, infonce
 from trainers.worldmodel.config import ModelConfig
 from trainers.worldmodel.layers import linear, mlp
 from trainers.worldmodel.losses import BINS, balanced_kl, reward_bins, two_hot_loss, two_hot_mean
 from trainers.worldmodel.observation import OBSERVATIONS
 from trainers.worldmodel.rssm import RSSM
-from trainers.worldmodel.types import Batch, Posterior, State
+from trainers.worldmodel.types import Batch, Noise, Posterior, State
 
 
 class WorldModel(nn.Module):
@@ -61,9 +62,14 @@ class WorldModel(nn.Module):
         """Fix, before training, what observations are standardised with, from training rows [n, *observation_shape]."""
         self.observation.standardise(rows)
 
+    def draw(self, windows: int, length: int, generator: torch.Generator | None = None) -> Noise:
+        """What `observe` samples with, of windows [B, L]."""
+        return Noise(self.rssm.draw(length, windows, generator))
+
     def observe(
-        self, embed: Tensor, action: Tensor, is_first: Tensor, state: State | None = None, sample: bool = True
-    ) -> Posterior:
+        self, embed: Tensor, action: Tensor, is_first: Tensor, state: State | None = None, sample: bool = True,
+        noise: Noise | None = None,
+    ) -> Posterior:  # fmt: skip
         """Filter windows [B, L].
 
         Where `is_first`, and in a window's first row if no state is given, the state and the action before are zeroed.
@@ -73,12 +79,15 @@ class WorldModel(nn.Module):
             action: float [B, L, A], led to each row.
             is_first: bool [B, L].
             state: before the first row, [B, ...].
-            sample: latents are samples (torch's generator of the device), or the most probable classes.
+            sample: latents are samples, or the most probable classes.
+            noise: to sample with; drawn here (torch's generator of the device) where none is given.
         """
         if state is None:
             is_first = torch.cat([torch.ones_like(is_first[:, :1]), is_first[:, 1:]], 1)
             state = self.initial(len(embed))
-        return self.rssm.observe(embed, action, is_first, state, sample)
+        if sample and noise is None:
+            noise = self.draw(*is_first.shape)
+        return self.rssm.observe(embed, action, is_first, state, noise.latents if sample and noise is not None else None)
 
     def observe_step(self, state: State, observation: Tensor, action: Tensor, is_first: Tensor, sample: bool = True) -> State:
         """Take in one row: state [B, ...], observation [B, ...], the action [B, A] that led to it, is_first bool [B]."""
@@ -113,35 +122,44 @@ class WorldModel(nn.Module):
         """One optimiser for all."""
         return {"model": [Group(list(self.parameters()))]}
 
-    def losses(self, batch: Batch) -> Iterator[Loss]:
+    def minimised(self, of: str, batch: Batch, noise: Noise | None, carried: Any) -> Loss:
         """The one loss of an offline update."""
-        loss, _, metrics = self.loss(batch)
-        yield Loss("model", loss, metrics)
+        loss, _, metrics = self.loss(batch, noise)
+        return Loss(loss, metrics)
 
-    def loss(self, batch: Batch) -> tuple[Tensor, State, Metrics]:
+    def settle(self) -> None:
+        """Nothing follows an update."""
+
+    def loss(self, batch: Batch, noise: Noise | None = None) -> tuple[Tensor, State, Metrics]:
         """Loss of equation 4, averaged over rows, and the representation losses that have a weight.
+
+        Args:
+            batch: windows [B, L, ...].
+            noise: see `observe`.
 
         Returns:
             Scalar; posterior states [B, L, ...] with their gradient graph; detached scalars by name, still on the device.
         """
         prepared = self.observation.prepare(batch.observation)
         embed = self.observation.embed(prepared)
-        posterior = self.observe(embed, batch.action, batch.is_first)
+        posterior = self.observe(embed, batch.action, batch.is_first, noise=noise)
         feature = self.feature(posterior.states)
         scales = self.config.loss
         goes_on = (~batch.is_terminal).to(feature.dtype)
+        continues = self.continue_head(feature).squeeze(-1)
         dynamics, representation = balanced_kl(posterior.post_logits, posterior.prior_logits, scales.free_nats)
         terms: dict[str, tuple[Tensor, float]] = {}
         if (error := self.observation.error(feature, prepared)) is not None:
             terms["prediction"] = error.mean(), scales.prediction
         terms |= {
-            "reward": (two_hot_loss(self.reward_head(feature), batch.reward, self.bins).mean(), scales.reward),
-            "continue": (F.binary_cross_entropy_with_logits(self.continue_head(feature).squeeze(-1), goes_on), scales.continue_),
+            "reward": (two_hot_loss(self.reward_head(feature).to(feature), batch.reward, self.bins).mean(), scales.reward),
+            "continue": (F.binary_cross_entropy_with_logits(continues.to(feature), goes_on), scales.continue_),
             "dynamics": (dynamics.mean(), scales.dynamics),
             "representation": (representation.mean(), scales.representation),
         }
         if self.projector is not None:
-            pair = self.projector(feature).flatten(0, 1), self.observation.target(prepared, embed).flatten(0, 1).detach()
+            sides = self.projector(feature), self.observation.target(prepared, embed).detach()
+            pair = [gathered(side.to(feature).flatten(0, 1)) for side in sides]
             alignments = {"infonce": (infonce, scales.infonce), "barlow": (barlow, scales.barlow)}
             terms |= {name: (loss(*pair), scale) for name, (loss, scale) in alignments.items() if scale}
         total = torch.stack([value * scale for value, scale in terms.values()]).sum()

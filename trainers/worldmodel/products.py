@@ -14,12 +14,17 @@ _WORTH = 32  # products with one weight, from which on rearranging pays
 
 class Product(Protocol):
     def __call__(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        """x [rows, i] -> x times the transposed weight, plus a bias [o] or rows [rows, o]."""
+        """x [..., rows, i] -> x times the transposed weight, plus a bias [..., o] or rows [..., rows, o]."""
         ...
 
 
 def product(weight: Tensor, rows: int, times: int) -> Product:
-    """How to multiply `rows` rows with a weight [o, i], `times` times, while it does not change; without gradients."""
+    """How to multiply `rows` rows with a weight [o, i], `times` times, while it does not change; without gradients.
+
+    A weight [M, o, i] is that of M models, each with rows of its own.
+    """
+    if weight.dim() == 3:
+        return _batched(weight.mT)
     if times < _WORTH or not _can_pack(weight):
         turned = weight.t()
         return lambda x, plus=None: torch.mm(x, turned) if plus is None else torch.addmm(plus, x, turned)
@@ -32,6 +37,15 @@ def product(weight: Tensor, rows: int, times: int) -> Product:
         else:
             made = ops._linear_pointwise.binary(x, plus, packed, None, "add")
         return made
+
+    return run
+
+
+def _batched(weight: Tensor) -> Product:
+    def run(x: Tensor, plus: Tensor | None = None) -> Tensor:
+        if plus is None:
+            return torch.bmm(x, weight)
+        return torch.baddbmm(plus.unsqueeze(1) if plus.dim() == 2 else plus, x, weight)
 
     return run
 

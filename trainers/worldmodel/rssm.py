@@ -44,7 +44,13 @@ class RSSM(nn.Module):
         zeros = self.gates_bias.new_zeros
         return State(zeros(batch, self._deter), zeros(batch, self._stoch, self._classes))
 
-    def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, state: State, sample: bool = True) -> Posterior:
+    def draw(self, length: int, batch: int, generator: torch.Generator | None = None) -> Tensor:
+        """Noise to sample the latents of windows with, float [L, B, S, K]."""
+        like = self.gates_bias
+        made = torch.rand((length, batch, self._stoch, self._classes), generator=generator, dtype=like.dtype, device=like.device)
+        return made.log_().neg_()  # five times as fast as `exponential_` on a CPU
+
+    def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, state: State, noise: Tensor | None = None) -> Posterior:
         """Filter windows.
 
         Args:
@@ -52,12 +58,13 @@ class RSSM(nn.Module):
             action: float [B, L, A], led to each row.
             is_first: bool [B, L]; the state before such a row, and the action that led to it, are zeroed.
             state: before the first row, [B, ...].
-            sample: latents are samples, or the most probable classes.
+            noise: of `draw`, float [L, B, S, K]; None: latents are the most probable classes.
         """
         keep = (~is_first).to(embed.dtype).T.unsqueeze(-1)  # (L, B, 1)
         actions = self._action_part(action.transpose(0, 1) * keep)  # (L, B, deter)
         embeds = self.post_embed(embed.transpose(0, 1))  # (L, B, hidden)
-        noise = _noise(actions, (*actions.shape[:2], self._stoch, self._classes), sample)
+        if noise is None:
+            noise = embeds.new_ones(()).expand(*embeds.shape[:2], self._stoch, self._classes)
         deter, stoch, probs = scan(actions, embeds, keep, noise, state.deter, state.stoch.flatten(1), self._scan_weights())
         prior = self.prior_probs(deter)
         states = State(deter.transpose(0, 1), stoch.transpose(0, 1))
@@ -104,8 +111,8 @@ class RSSM(nn.Module):
         return torch.lerp(deter, candidate, update)
 
     def _probs(self, logits: Tensor) -> Tensor:
-        """(..., S * K) -> (..., S, K)."""
-        return unimix(logits.unflatten(-1, (self._stoch, self._classes)))
+        """(..., S * K) -> (..., S, K), in the weights' precision."""
+        return unimix(logits.to(self.gates_bias.dtype).unflatten(-1, (self._stoch, self._classes)))
 
 
 def _noise(like: Tensor, shape: tuple[int, ...], sample: bool) -> Tensor:

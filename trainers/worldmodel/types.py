@@ -34,6 +34,20 @@ class Batch(NamedTuple):
     is_terminal: Tensor
 
 
+class Noise(NamedTuple):
+    """What the filter of windows samples its latents with.
+
+    Attributes:
+        latents: float [L, B, S, K], exponentially distributed: argmax p / e is a sample of p (the exponential race).
+    """
+
+    latents: Tensor
+
+    def share(self, rank: int, world: int) -> "Noise":
+        """Of every `world`-th window from `rank` on."""
+        return Noise(self.latents[:, rank::world])
+
+
 class Posterior(NamedTuple):
     """A filtered window.
 

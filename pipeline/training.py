@@ -1,0 +1,257 @@
+"""What `train` does with one model or several: set them up from params.yaml and the data, run the loop, write the results."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from datasets.errors import UserError
+from datasets.manifest import digest
+from datasets.windows import launched
+from pipeline.log import log, track
+from pipeline.params import Params, canonical
+from pipeline.work import code_digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    import torch
+    from numpy.typing import NDArray
+
+    from datasets.episodes import Trajectories
+    from pipeline.sections.learning import Train
+    from trainers.feed import Feed
+    from trainers.offline import Member, Point
+
+CODE = (
+    "pipeline/train.py", "pipeline/training.py",
+    *(
+        f"trainers/{n}.py"
+        for n in ("algorithms", "checkpoint", "data", "feed", "graph", "models", "offline", "processes", "together", "update")
+    ),
+    "datasets/windows.py", "datasets/mapped.py",
+)  # fmt: skip
+_WORLDMODEL = ("config", "layers", "losses", "model", "observation", "products", "rssm", "scan", "stepnorm", "types", "vision")
+_TDMPC2 = ("config", "encoder", "ensemble", "layers", "losses", "maths", "model", "noise", "policy")
+OWN_CODE = {
+    "dreamerv3": tuple(f"trainers/worldmodel/{n}.py" for n in ("alignment", *_WORLDMODEL)),
+    "tdmpc2": (
+        *(f"trainers/worldmodel/{n}.py" for n in ("losses", "observation", "types")),
+        *(f"trainers/tdmpc2/{n}.py" for n in _TDMPC2),
+    ),
+    "dinowm": (
+        *(f"trainers/worldmodel/{n}.py" for n in ("layers", "losses", "observation", "types")),
+        *(f"trainers/dinowm/{n}.py" for n in ("config", "model", "predictor")),
+        "datasets/tokens.py",
+    ),
+}
+Identity = dict[str, str | int]
+MODEL, LEARNING = "model.pt", "learning.parquet"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model to train, as a process is told.
+
+    Attributes:
+        out: folder of what is written.
+        beside: how many train at once in processes of their own, each with rows of its own.
+    """
+
+    params: Params
+    encoder: str
+    task: str
+    algorithm: str
+    seed: int
+    out: Path
+    beside: int = 1
+
+    @property
+    def identity(self) -> Identity:
+        """What tables and checkpoints say of it."""
+        return {"encoder": canonical(self.encoder), "task": self.task, "algorithm": self.algorithm, "seed": self.seed}
+
+    @property
+    def folder(self) -> Path:
+        """Of its embeddings."""
+        return Path("data/embeddings") / self.task / self.encoder
+
+
+class Candidate(NamedTuple):
+    """A job, its untrained model and windows, and the attributes of the embeddings that it reads."""
+
+    job: Job
+    member: "Member"
+    attributes: dict[str, Any]
+
+
+def key_of(p: Params, encoder: str, task: str, algorithm: str) -> dict[str, Any]:
+    """JSON-able: all that the models of one stage depend on."""
+    own = p.train.of(algorithm).identity  # refuses an unknown one
+    return {
+        "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "code": code_digest(*CODE, *OWN_CODE[algorithm]),
+        "train": own, "compute": p.compute.identity,
+        "trajectories": digest(Path("data/trajectories") / task), "embeddings": digest(Path("data/embeddings") / task / encoder),
+    }  # fmt: skip
+
+
+def finished(job: Job) -> bool:
+    """Whether its model is written: that is done last."""
+    return (job.out / MODEL).exists()
+
+
+def train_jobs(jobs: list[Job], checkpoint: Path) -> None:
+    """Train models, as one program if there are several, and write each into its folder.
+
+    Args:
+        jobs: of one task and algorithm, under one params.yaml.
+        checkpoint: that a killed run goes on from.
+    """
+    import torch
+
+    from trainers.offline import OfflineTrainer, Settings
+
+    first, (rank, world) = jobs[0], launched()
+    train, compute = first.params.train, first.params.compute
+    loop, section, _ = train.of(first.algorithm)
+    torch.set_num_threads(compute.threads)
+    if train.precision == "bf16":
+        torch.set_float32_matmul_precision("high")  # the recurrence, on a GPU that has TF32
+    from trainers.processes import device_of
+
+    device = device_of(compute.device)
+    by_folder: dict[Path, list[Job]] = {}
+    for job in jobs:
+        by_folder.setdefault(job.folder, []).append(job)
+    candidates = [candidate for own in by_folder.values() for candidate in _candidates(own, device)]
+    settings = Settings(
+        loop.updates, loop.learning_rate, loop.clip, train.checkpoint_every, precision=train.precision, section=section
+    )
+    trainer = OfflineTrainer([candidate.member for candidate in candidates], settings, checkpoint, rank, world)
+    name = f"train {candidates[0].member.name}" + (f" and {len(jobs) - 1} more" if len(jobs) > 1 else "")
+    trainer.run(lambda todo: track(todo, loop.updates, "update", name, todo.start - 1, lambda: f"({trainer.split})"))
+    if rank == 0:
+        for candidate, points in zip(candidates, trainer.points, strict=True):
+            _write(candidate, points, loop.updates)
+
+
+def _write(candidate: Candidate, points: "list[Point]", updates: int) -> None:
+    from trainers.checkpoint import save_world_model
+
+    job = candidate.job
+    job.out.mkdir(parents=True, exist_ok=True)
+    _learning_table(points, job.identity).write_parquet(job.out / LEARNING)
+    meta = {**job.identity, "updates": updates, "embedding": candidate.attributes}
+    save_world_model(job.out / MODEL, candidate.member.model, meta)
+    last = ", ".join(f"{p.metric} {p.value:.3g}" for p in points if p.update == points[-1].update)
+    log(f"train {candidate.member.name}: {last}")
+
+
+def _candidates(jobs: list[Job], device: "torch.device") -> list[Candidate]:
+    """Models of one representation, their windows drawn from the same rows."""
+    import torch
+
+    from datasets.trajectories import load_trajectories
+    from trainers.algorithms import algorithm
+    from trainers.data import statistics_rows
+    from trainers.offline import Member
+
+    first = jobs[0]
+    data = load_trajectories(Path("data/trajectories") / first.task)
+    feeds, attributes = _open_feeds(data, first, [job.seed for job in jobs], device)
+    kind = algorithm(first.algorithm)
+    sample = feeds[0].observations(statistics_rows(data))
+    config = kind.configure(tuple(sample.shape[1:]), sample.dtype, data.action.shape[1], first.params.train.sizes)
+    made = []
+    for job, feed in zip(jobs, feeds, strict=True):
+        torch.manual_seed(job.seed)
+        with device:
+            model = kind.build(config)
+        model.standardise(sample)
+        member = Member(model, feed, job.seed, f"{job.algorithm} {job.encoder} seed {job.seed}")
+        made.append(Candidate(job, member, attributes))
+    return made
+
+
+def _open_feeds(
+    data: "Trajectories", job: Job, seeds: list[int], device: "torch.device"
+) -> "tuple[list[Feed], dict[str, Any]]":  # fmt: skip
+    """Windows of every look that is trained on, from wherever they fit, for each seed; and the first look's attributes."""
+    from datasets.embedding_shards import ARRAY, TOKENS
+    from datasets.embeddings import load_embeddings, map_embeddings, stored_bytes, training_variants
+    from datasets.tokens import load_tokens, map_tokens
+    from datasets.windows import WindowSampler, window_starts
+    from trainers.data import check_rows, firsts, join_rows, load_rows
+    from trainers.feed import HeldFeed, MappedFeed, Part, place
+
+    train, folder, (rank, world) = job.params.train, job.folder, launched()
+    loop = train.of(job.algorithm).loop
+    if loop.batch % world:
+        raise UserError(f"{world} processes cannot share a batch of {loop.batch} windows equally; start another number of them")
+    variants, episodes = training_variants(folder), data.episodes(validation=False)
+    starts = [_starts(data, window_starts(data, loop.length), loop.stacked)] * len(variants)
+    tokens = reads_tokens(folder, variants, loop.reads)
+    sizes = [stored_bytes(folder, variant, TOKENS if tokens else ARRAY) for variant in variants]
+    beside = job.beside if device.type == "cpu" else 1
+    where, why = place(beside * sum(size for size, _ in sizes), all(mappable for _, mappable in sizes), str(device))
+    log(f"windows of {folder}: {why}")
+    if where == "map":
+        mapped = [map_tokens(folder, variant) if tokens else map_embeddings(folder, variant) for variant in variants]
+        for look in mapped:
+            check_rows(data, look, episodes)
+        groups = [own + first for own, first in zip(starts, firsts([len(data.reward)] * len(variants)), strict=True)]
+        weights = _weights(train, [look.attributes for look in mapped])
+        parts = [Part(data, look.values) for look in mapped]
+        samplers = [WindowSampler(groups, loop.batch, seed, weights, rank, world) for seed in seeds]
+        batch = loop.batch // world
+        return [MappedFeed(parts, sampler, batch, loop.length, str(device)) for sampler in samplers], mapped[0].attributes
+    looks, attributes = [], []
+    for variant in variants:
+        embeddings = load_tokens(folder, variant) if tokens else load_embeddings(folder, variant)
+        looks.append(load_rows(data, embeddings, episodes, str(device) if where == "gpu" else "cpu"))
+        attributes.append(embeddings.attributes)
+    rows, groups = join_rows(looks, starts)
+    samplers = [WindowSampler(groups, loop.batch, seed, _weights(train, attributes), rank, world) for seed in seeds]
+    return [HeldFeed(rows, sampler, loop.length, str(device)) for sampler in samplers], attributes[0]
+
+
+def reads_tokens(folder: Path, variants: list[str], reads: str) -> bool:
+    """Whether a model reads the spatial tokens of these looks: where it would (`reads` is "tokens") and they are stored."""
+    from datasets.embedding_shards import TOKENS
+    from datasets.embeddings import arrays_of
+
+    if reads != TOKENS:
+        return False
+    stored = all(TOKENS in arrays_of(folder, variant) for variant in variants)
+    if not stored:
+        log(f"{folder} holds no tokens: its vectors are read as one token each (encode.tokens.spatial stores them)")
+    return stored
+
+
+def _starts(data: "Trajectories", starts: "NDArray[np.int64]", stacked: int) -> "NDArray[np.int64]":
+    """The starts of windows, an episode's first row `stacked` times: as many rollouts begin there (tdmpc2/losses.py)."""
+    import numpy as np
+
+    return starts.repeat(np.where(data.is_first[starts], stacked, 1))
+
+
+def _weights(train: "Train", looks: "list[dict[str, Any]]") -> list[float] | None:
+    """How often a window is drawn under each look: an axis' weight is shared by its looks.
+
+    Raises:
+        UserError: `train.look_weights` lacks an axis that was rendered to train on.
+    """
+    if train.look_weights is None:
+        return None
+    axes = [look["axis"] for look in looks]
+    if lacking := sorted(set(axes) - set(train.look_weights)):
+        raise UserError(f"train.look_weights: no weight of {lacking[0]!r}, which render.train_looks has; add it")
+    return [train.look_weights[axis] / axes.count(axis) for axis in axes]
+
+
+def _learning_table(points: "list[Point]", identity: Identity) -> "pl.DataFrame":
+    """One row per logged value: encoder, task, algorithm, seed, update, metric, value."""
+    import polars as pl
+
+    given = {name: pl.lit(value, pl.Int64 if isinstance(value, int) else pl.String) for name, value in identity.items()}
+    rows = pl.DataFrame({name: [getattr(point, name) for point in points] for name in ("update", "metric", "value")})
+    return rows.select(**given, update=pl.col("update").cast(pl.Int64), metric="metric", value="value")
