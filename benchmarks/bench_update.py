@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from benchmarks import Row
 
 if TYPE_CHECKING:
+    import torch
+
+    from trainers.data import Rows
     from trainers.offline import OfflineTrainer
     from trainers.worldmodel import ModelConfig
 
@@ -64,16 +67,26 @@ def make_trainer() -> "OfflineTrainer":
     import torch
 
     from datasets.windows import WindowSampler
-    from trainers.data import Rows
     from trainers.feed import HeldFeed
     from trainers.offline import Member, OfflineTrainer, Settings
     from trainers.worldmodel import WorldModel
 
+    rows = make_rows(torch.device("cpu"))
     torch.manual_seed(0)
-    flags = torch.zeros(ROWS, dtype=torch.bool)
-    rows = Rows(torch.randn(ROWS, EMBEDDING).half(), 2 * torch.rand(ROWS, ACTION) - 1, torch.rand(ROWS), flags, flags.clone())
     feed = HeldFeed(rows, WindowSampler(np.arange(ROWS - LENGTH + 1), BATCH, seed=0), LENGTH)
     return OfflineTrainer([Member(WorldModel(config()), feed, 0)], Settings(UPDATES, 1e-4, 100.0, UPDATES), Path("/nonexistent"))
+
+
+def make_rows(device: "torch.device") -> "Rows":
+    """Of random embeddings."""
+    import torch
+
+    from trainers.data import Rows
+
+    torch.manual_seed(0)
+    flags = torch.zeros(ROWS, dtype=torch.bool)
+    values = (torch.randn(ROWS, EMBEDDING).half(), 2 * torch.rand(ROWS, ACTION) - 1, torch.rand(ROWS), flags, flags.clone())
+    return Rows(*(value.to(device) for value in values))
 
 
 def config() -> "ModelConfig":

@@ -214,6 +214,17 @@ def _open_feeds(
     return [HeldFeed(rows, sampler, loop.length, str(device)) for sampler in samplers], attributes[0]
 
 
+def reads_frames(folder: Path) -> bool:
+    """Whether what is stored there are frames, not vectors."""
+    import numpy as np
+
+    from datasets.embedding_shards import ARRAY
+    from datasets.embeddings import attributes_of
+    from datasets.frames import DEFAULT
+
+    return np.dtype(attributes_of(folder / f"{DEFAULT}.zarr", ARRAY)["dtype"]) == np.uint8
+
+
 def reads_tokens(folder: Path, variants: list[str], reads: str) -> bool:
     """Whether a model reads the spatial tokens of these looks: where it would (`reads` is "tokens") and they are stored."""
     from datasets.embedding_shards import TOKENS

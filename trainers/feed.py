@@ -73,7 +73,9 @@ class HeldFeed:
 
     def next(self) -> Batch:
         held = self._rows.reward.device
-        starts = torch.from_numpy(self._sampler.next()).to(held)
+        starts = torch.from_numpy(self._sampler.next())
+        if held.type == "cuda":  # from pinned memory, so that nobody waits
+            starts = starts.pin_memory().to(held, non_blocking=True)
         for windows, out in zip(self._windows, self._batch, strict=True):
             torch.index_select(windows, 0, starts, out=out)
         batch = self._batch

@@ -104,8 +104,7 @@ class OfflineTrainer:
         """
         self.members, self._settings, self._path, self._rank = list(members), settings, checkpoint, rank
         self._device = members[0].feed.device
-        waits = torch.cuda.synchronize if self._device.type == "cuda" else None
-        self.split = Split(wait=waits)
+        self.split = Split(waits=self._device.type == "cuda")
         rules = Rules(settings.clip, settings.precision, rank, world)
         self._update: Update
         if len(members) == 1:

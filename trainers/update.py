@@ -1,7 +1,7 @@
 """One update of one model: noise, losses, gradients, clipping, optimisers; and the part of a checkpoint that it owns."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -23,12 +23,12 @@ class Split:
 
     Attributes:
         seconds: by part.
-        wait: called before the clock is read, so that a GPU has done what it was told.
+        waits: whether a GPU is waited for before the clock is read.
         counting: False once updates are a CUDA graph, which has no parts.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
-    wait: Callable[[], None] | None = None
+    waits: bool = False
     counting: bool = True
 
     @contextmanager
@@ -38,8 +38,10 @@ class Split:
         yield
         if not self.counting:
             return
-        if self.wait is not None:
-            self.wait()
+        if self.waits:
+            if torch.cuda.is_current_stream_capturing():
+                return
+            torch.cuda.synchronize()
         self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
 
     def __str__(self) -> str:
