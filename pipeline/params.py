@@ -13,6 +13,7 @@ from pipeline.encoders.registry import TIMM, TRANSFORMERS, canonical, selectable
 from pipeline.sections.base import Section, Seed, known
 from pipeline.sections.data import QUALITIES, Collect, Compute, Import, Quality, Render
 from pipeline.sections.learning import Custom, Encode, Evaluate, Finetune, Pretrain, Report, Train
+from pipeline.sections.track import Track
 from pipeline.sim.names import SIZE, TASKS
 
 Algorithm = Literal["dreamerv3", "tdmpc2", "dinowm"]
@@ -28,6 +29,7 @@ class Params(Section):
     custom: dict[str, Custom]
     imports: dict[str, Import]
     compute: Compute
+    track: Track
     collect: Collect
     render: Render
     pretrain: Pretrain

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from datasets.errors import UserError
 from datasets.manifest import digest_of
+from pipeline.live import require
 from pipeline.log import log
 from pipeline.params import load_params
 from pipeline.stage import run
@@ -24,6 +25,7 @@ from pipeline.work import hold, hold_work, store
 
 def main(encoders: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
+    require(p.track)
     names = list(dict.fromkeys(name.strip() for name in encoders.split(",") if name.strip()))
     if not names:
         raise UserError("--encoders: name some, separated by commas")
@@ -35,7 +37,7 @@ def main(encoders: str, task: str, algorithm: str, params: Path = Path("params.y
             if work is None:
                 continue
             keys.append(key)
-            jobs += [Job(p, name, task, algorithm, seed, work.result / f"seed-{seed}") for seed in p.train.seeds]
+            jobs += [Job(p, name, task, algorithm, seed, work.result / f"seed-{seed}", work.key) for seed in p.train.seeds]
         folder = store() / "work" / "together" / digest_of({"keys": keys})[:24]
         stack.enter_context(hold(folder.with_name(folder.name + ".lock"), str(folder)))
         folder.mkdir(parents=True, exist_ok=True)

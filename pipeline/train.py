@@ -3,8 +3,9 @@
     python -m pipeline.train --encoder state --task cartpole_swingup --algorithm dreamerv3
 
 Reads the training episodes under the default look and under `render.train_looks` (how often: `train.look_weights`); writes
-`models/TASK/ENCODER/ALGORITHM/seed-S/{model.pt,learning.parquet}`. A killed run goes on from its last checkpoint. Tiny variant:
-in a copy of params.yaml set `train.updates: 20` (`train.tdmpc2.updates`), then add `--params COPY`.
+`models/TASK/ENCODER/ALGORITHM/seed-S/{model.pt,learning.parquet}`; what it logs can be watched meanwhile (`track`). A killed run
+goes on from its last checkpoint. Tiny variant: in a copy of params.yaml set `train.updates: 20` (`train.tdmpc2.updates`), then
+add `--params COPY`.
 
 Seeds train side by side in processes, or as one program (`train.together`). On several GPUs every batch is shared:
 
@@ -17,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets.windows import launched
+from pipeline.live import require
 from pipeline.params import Params, load_params
 from pipeline.stage import run
 from pipeline.training import Job, finished, key_of, train_jobs
@@ -25,11 +27,12 @@ from pipeline.work import Work, open_work
 
 def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
+    require(p.track)
     with _work(p, encoder, task, algorithm) as work:
         if work is None:
             return
         seeds = p.train.seeds
-        jobs = [Job(p, encoder, task, algorithm, seed, work.result / f"seed-{seed}") for seed in seeds]
+        jobs = [Job(p, encoder, task, algorithm, seed, work.result / f"seed-{seed}", work.key) for seed in seeds]
         checkpoint = work.folder / "checkpoint.pt"
         if len(jobs) > 1 and p.train.as_one(p.compute.device):
             if not all(map(finished, jobs)):

@@ -1,5 +1,6 @@
 """What `train` does with one model or several: set them up from params.yaml and the data, run the loop, write the results."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from datasets.errors import UserError
 from datasets.manifest import digest
 from datasets.windows import launched
+from pipeline.live import open_live
 from pipeline.log import log, track
 from pipeline.params import Params, canonical
 from pipeline.work import code_digest
@@ -54,6 +56,7 @@ class Job:
 
     Attributes:
         out: folder of what is written.
+        key: digest of all that the model depends on but its seed.
         beside: how many train at once in processes of their own, each with rows of its own.
     """
 
@@ -63,6 +66,7 @@ class Job:
     algorithm: str
     seed: int
     out: Path
+    key: str
     beside: int = 1
 
     @property
@@ -126,12 +130,21 @@ def train_jobs(jobs: list[Job], checkpoint: Path) -> None:
     settings = Settings(
         loop.updates, loop.learning_rate, loop.clip, train.checkpoint_every, precision=train.precision, section=section
     )
-    trainer = OfflineTrainer([candidate.member for candidate in candidates], settings, checkpoint, rank, world)
     name = f"train {candidates[0].member.name}" + (f" and {len(jobs) - 1} more" if len(jobs) > 1 else "")
-    trainer.run(lambda todo: track(todo, loop.updates, "update", name, todo.start - 1, lambda: f"({trainer.split})"))
+    with ExitStack() as stack:
+        members = [_watched(candidate, stack) if rank == 0 else candidate.member for candidate in candidates]
+        trainer = OfflineTrainer(members, settings, checkpoint, rank, world)
+        trainer.run(lambda todo: track(todo, loop.updates, "update", name, todo.start - 1, lambda: f"({trainer.split})"))
     if rank == 0:
         for candidate, points in zip(candidates, trainer.points, strict=True):
             _write(candidate, points, loop.updates)
+
+
+def _watched(candidate: Candidate, stack: ExitStack) -> "Member":
+    """The member, its metrics told to whatever `track` asks for."""
+    job = candidate.job
+    live = open_live(job.params.track, job.task, job.encoder, job.algorithm, job.seed, job.key)
+    return candidate.member._replace(on_points=stack.enter_context(live))
 
 
 def _write(candidate: Candidate, points: "list[Point]", updates: int) -> None:

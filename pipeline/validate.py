@@ -9,6 +9,7 @@ nothing runs again because of it.
 from pathlib import Path
 
 from datasets.manifest import write_json
+from pipeline.live import require
 from pipeline.params import load_params
 from pipeline.stage import run
 
@@ -16,7 +17,7 @@ OUT = Path("data/valid.json")
 
 
 def main(params: Path = Path("params.yaml")) -> None:
-    load_params(params)
+    require(load_params(params).track)
     OUT.parent.mkdir(parents=True, exist_ok=True)
     write_json(OUT, {"params.yaml": "valid"})
 

@@ -78,6 +78,15 @@ def test_metrics_plots_and_experiments_say_something(project: Path):
     assert "file://" in dvc(project, "plots", "show", "-o", str(project / ".dvc" / "tmp" / "plots"))
 
 
+def test_live_metrics_were_written_and_switching_them_off_runs_nothing_again(project: Path):
+    metrics = f"dvclive/{TASK}/state/dreamerv3/seed-0/plots/metrics"
+    assert (project / metrics / "reward_loss.tsv").read_text().startswith("step\treward_loss\n20\t")
+    assert "file://" in dvc(project, "plots", "show", metrics, "-x", "step", "-o", str(project / ".dvc" / "tmp" / "plots"))
+    output = dvc(project, "exp", "run", "-S", "track.dvclive=false")
+    assert [line for line in output.splitlines() if line.startswith("Running stage")] == ["Running stage 'validate':"]
+    subprocess.run(["git", "checkout", "-q", "--", "params.yaml", "dvc.lock"], cwd=project, check=True)
+
+
 def test_the_same_seed_gives_the_same_metrics_bit_for_bit(project: Path):
     before = (project / "metrics.json").read_bytes()
     predictions = (project / "results" / "reward_error.parquet").read_bytes()

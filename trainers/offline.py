@@ -62,6 +62,9 @@ class Point:
     value: float
 
 
+OnPoints = Callable[[Sequence[Point]], None]
+
+
 class Member(NamedTuple):
     """One model to train.
 
@@ -70,12 +73,14 @@ class Member(NamedTuple):
         feed: of windows of training episodes.
         seed: of its noise.
         name: in errors.
+        on_points: told all points so far, then each time the new ones.
     """
 
     model: Model
     feed: Feed
     seed: int
     name: str = "the model"
+    on_points: OnPoints = lambda points: None
 
 
 class OfflineTrainer:
@@ -127,6 +132,8 @@ class OfflineTrainer:
         Raises:
             UserError: the loss is no longer finite, or a metric is beyond the model's limits.
         """
+        for member, points in zip(self.members, self.points, strict=True):
+            member.on_points(points)
         for update in track(range(self.update + 1, self._settings.updates + 1)):
             with self.split.on("data"):
                 batches = [member.feed.next() for member in self.members]
@@ -142,8 +149,10 @@ class OfflineTrainer:
     def _log(self) -> None:
         self._check_finite()
         means = torch.stack(self._pending).mean(0).tolist()
-        for points, values in zip(self.points, means, strict=True):
-            points += [Point(self.update, name, value) for name, value in zip(self._update.names, values, strict=True)]
+        for member, points, values in zip(self.members, self.points, means, strict=True):
+            new = [Point(self.update, name, value) for name, value in zip(self._update.names, values, strict=True)]
+            points += new
+            member.on_points(new)
         self._pending = []
 
     def _check_finite(self) -> None:
