@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from datasets.errors import UserError
 from datasets.manifest import digest
-from pipeline import encode, live, pretrain, train, validate
+from pipeline import encode, live, pretrain, train, training, validate
 from pipeline.live import open_live
 from pipeline.sections.track import Track
 from tests.synthetic import ROOT, TASK, enter_project, make_trajectories
@@ -51,7 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params_file: Callab
 def killed_after(monkeypatch: pytest.MonkeyPatch, update: int) -> None:
     """Train, the process being gone after an update."""
     with monkeypatch.context() as patch:
-        patch.setattr(train, "track", lambda todo, *_, **__: until(update)(todo))
+        patch.setattr(training, "track", lambda todo, *_: until(update)(todo))
         with pytest.raises(KilledError):
             train.main("state", TASK, "dreamerv3")
 
