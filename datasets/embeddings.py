@@ -29,7 +29,7 @@ class Embeddings(Generic[V]):
     """One array of one look.
 
     Attributes:
-        values: [T, D] float16/float32, or [T, H, W, 3] uint8 for `scratch`; in memory, or mapped.
+        values: [T, D] float16/float32, or [T, H, W, 3] uint8 for `scratch` and `scratch_64`; in memory, or mapped.
         attributes: encoder, weights_sha256, layer, pooling, preprocessing, dtype, frames_digest, rows, ...
     """
 

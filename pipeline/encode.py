@@ -4,8 +4,9 @@
     python -m pipeline.encode --encoders clip,vc1_vitb,r3m --task cartpole_swingup
 
 The first form writes `data/embeddings/TASK/ENCODER/LOOK.zarr`, row for row the trajectory file; `scratch` stores the frames
-themselves and `state` the task's observation, in the same layout. The second only fills the store of embeddings
-(docs/embeddings.md), where the first, or `dvc exp run`, then finds them. Weights have to be there: `python -m pipeline.pretrain`.
+themselves, `scratch_64` the same shrunk, and `state` the task's observation, in the same layout. The second only fills the store
+of embeddings (docs/embeddings.md), where the first, or `dvc exp run`, then finds them. Weights have to be there: `python -m
+pipeline.pretrain`.
 
 What the store holds is not computed again. A killed run goes on at the first shard that is not on disk, and a shard that is
 damaged there is named and made again, it alone.

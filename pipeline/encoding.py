@@ -12,6 +12,8 @@ from datasets.errors import UserError
 from datasets.frames import load_frames_index
 from datasets.manifest import digest
 from datasets.trajectories import TrajectoryReader
+from pipeline.encoders.area import shrunk
+from pipeline.encoders.registry import EncoderInfo, info_of
 from pipeline.frozen import open_encoder
 from pipeline.log import log
 from pipeline.params import Params, canonical
@@ -80,14 +82,22 @@ class _FromObservation:
 class _FromFrames:
     reads_frames = True
 
-    def __init__(self, p: Params, task: str, rows: int) -> None:
+    def __init__(self, p: Params, info: EncoderInfo, task: str, rows: int) -> None:
         size = load_frames_index(Path("data/frames") / task).size
-        layout = _layout(p, rows, (size, size, 3), "uint8")._replace(compress=True)
-        self.arrays = {ARRAY: Array(layout, _attributes("scratch", "uint8", preprocessing="none: the frame itself"))}
+        self._side = info.side or size
+        how = "none: the frame itself" if info.side is None else f"area mean to {info.side} x {info.side} pixels"
+        if size < self._side:
+            raise UserError(
+                f"{info.name}: the frames of {task} have {size} pixels a side, it shrinks them to {self._side}; "
+                "raise render.size, or select scratch, which reads them as they are"
+            )
+        layout = _layout(p, rows, (self._side, self._side, 3), "uint8")._replace(compress=True)
+        self.arrays = {ARRAY: Array(layout, _attributes(info.name, "uint8", preprocessing=how))}
         self.batch = p.encode.batch
 
     def prepare(self, frames: NDArray[np.uint8] | None) -> Any:
-        return frames
+        assert frames is not None
+        return shrunk(frames, self._side)
 
     def embed(self, prepared: Any, rows: Rows, wanted: Set[str]) -> dict[str, Any]:
         return {ARRAY: prepared}
@@ -159,9 +169,9 @@ def open_source(p: Params, encoder: str, task: str, reader: TrajectoryReader) ->
     Raises:
         UserError: its weights are missing, altered or of another encoder.
     """
-    name = canonical(encoder)
-    if name == "state":
+    info = info_of(encoder)
+    if info is not None and info.stores == "observation":
         return _FromObservation(p, task, reader)
-    if name == "scratch":
-        return _FromFrames(p, task, reader.rows)
+    if info is not None and info.stores == "frame":
+        return _FromFrames(p, info, task, reader.rows)
     return _FromEncoder(p, encoder, task, reader.rows)

@@ -29,7 +29,7 @@ AGENT = (
     "__init__", "actor", "behaviour", "critic", "episodes", "imagination", "normaliser", "online", "play", "replay", "returns",
 )  # fmt: skip
 CODE = (
-    "pipeline/finetune.py", "pipeline/observe.py", "pipeline/sim/env.py", "pipeline/sim/tasks.py",
+    "pipeline/finetune.py", "pipeline/observe.py", "pipeline/encoders/area.py", "pipeline/sim/env.py", "pipeline/sim/tasks.py",
     *(f"trainers/agent/{name}.py" for name in AGENT), *training.CODE, *training.OWN_CODE["dreamerv3"],
 )  # fmt: skip
 IDENTITY = {

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.params import Params, canonical
+from pipeline.encoders.area import shrunk
+from pipeline.encoders.registry import info_of
+from pipeline.params import Params
 from trainers.protocols import Observation
-
-_KEYS = {"state": "state", "scratch": "image"}  # the others embed the image
 
 
 class ObservationEncoder:
@@ -23,7 +23,7 @@ class ObservationEncoder:
             key: of the observation that is read, `state` or `image`.
             shape: of one embedding.
             dtype: of stored embeddings; float16 vectors are rounded to it, and given as float32.
-            embed: uint8 [B, H, W, 3] -> float32 [B, *shape]; None where the observation itself is the embedding.
+            embed: uint8 [B, H, W, 3] -> [B, *shape]; None where the observation itself is the embedding.
         """
         self.shape = shape
         self.needs_image = key == "image"
@@ -51,9 +51,12 @@ def open_observation_encoder(p: Params, encoder: str, task: str, shape: tuple[in
     Raises:
         UserError: its weights are missing, altered or of another encoder.
     """
-    name = canonical(encoder)
-    if name in _KEYS:
-        return ObservationEncoder(_KEYS[name], shape, dtype, None)
+    info = info_of(encoder)
+    if info is not None and info.stores == "observation":
+        return ObservationEncoder("state", shape, dtype, None)
+    if info is not None and info.stores == "frame":
+        side = info.side
+        return ObservationEncoder("image", shape, dtype, None if side is None else lambda frames: shrunk(frames, side))
     from pipeline.frozen import open_encoder
 
     frozen, _ = open_encoder(p, encoder, task)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from datasets.errors import UserError
-from pipeline.encoders.registry import TIMM, TRANSFORMERS, canonical, selectable_names
+from pipeline.encoders.registry import TIMM, TRANSFORMERS, canonical, info_of, selectable_names
 from pipeline.sections.base import Section, Seed, known
 from pipeline.sections.data import QUALITIES, Collect, Compute, Import, Quality, Render
 from pipeline.sections.learning import Custom, Encode, Evaluate, Finetune, Pretrain, Report, Train
@@ -53,6 +53,13 @@ class Params(Section):
             raise ValueError(
                 "collect.size.looks_per_severity is below render.looks_per_severity, and render.axes has `size`: raise it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _frames_are_large_enough(self) -> "Params":
+        side, rendered = (info.side if (info := info_of(self.encoder)) else None), set(self.tasks) - set(self.imports)
+        if side is not None and rendered and self.render.size < side:
+            raise ValueError(f"render.size is below {side}, which {self.encoder} shrinks frames to: raise it, or select scratch")
         return self
 
     @model_validator(mode="after")

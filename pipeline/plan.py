@@ -77,12 +77,12 @@ def count(p: Params) -> Counts:
 
 def _encoding(p: Params, name: str, counts: Counts, rate: float, gpu: str) -> tuple[float, float, bool]:
     """(bytes of one task's embeddings, seconds to encode them, whether those are only a lower bound)."""
-    from pipeline.encoders import list_encoders
+    from pipeline.encoders import info_of
 
-    info = next((info for info in list_encoders() if info.name == name), None)
-    if name == "scratch":
-        return float(counts.frames * 3 * p.render.size**2), 0.0, False
-    if name == "state":
+    info = info_of(name)
+    if info and info.stores == "frame":
+        return float(counts.frames * 3 * (info.side or p.render.size) ** 2), 0.0, False
+    if info and info.stores == "observation":
         return 0.0, 0.0, False
     dim = _made_here(p).get(name) or (info.dim if info else None) or 0
     size = float(counts.frames * (dim * _BYTES[p.encode.dtype] + _token_bytes(p, name, info)))
@@ -153,12 +153,14 @@ _ACTION, _STATE = 6, 24  # sizes of an action and of a state, which hardly matte
 def _model(p: Params, name: str, algorithm: str) -> "tuple[Model, tuple[int, ...], object]":
     import torch
 
-    from pipeline.encoders import list_encoders
+    from pipeline.encoders import info_of
     from trainers.algorithms import algorithm as named
 
-    dims = {info.name: info.dim for info in list_encoders()} | _made_here(p)
-    shape: tuple[int, ...] = (p.render.size,) * 2 + (3,) if name == "scratch" else (dims.get(name) or _STATE,)
-    dtype = torch.uint8 if name == "scratch" else torch.float32
+    info = info_of(name)
+    frames = info is not None and info.stores == "frame"
+    side, dim = (info.side, info.dim) if info else (None, None)
+    shape: tuple[int, ...] = (side or p.render.size,) * 2 + (3,) if frames else (_made_here(p).get(name) or dim or _STATE,)
+    dtype = torch.uint8 if frames else torch.float32
     kind = named(algorithm)
     model = kind.build(kind.configure(shape, dtype, _ACTION, p.train.sizes))
     sample = torch.zeros(64, *shape, dtype=dtype) if dtype == torch.uint8 else torch.randn(64, *shape)

@@ -6,13 +6,13 @@ Importing this package loads no torch; `load_encoder` does.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.encoders.registry import EncoderInfo, canonical, list_encoders, selectable_names
+from pipeline.encoders.registry import EncoderInfo, canonical, info_of, list_encoders, selectable_names
 
 if TYPE_CHECKING:
     from pipeline.encoders.base import Encoder
     from pipeline.encoders.networks.vit import UpperBlocks
 
-__all__ = ["EncoderInfo", "canonical", "list_encoders", "load_encoder", "load_upper", "selectable_names"]
+__all__ = ["EncoderInfo", "canonical", "info_of", "list_encoders", "load_encoder", "load_upper", "selectable_names"]
 
 
 def load_encoder(name: str, weights: str | Path | None = None, device: str = "cpu") -> "Encoder":
@@ -24,7 +24,7 @@ def load_encoder(name: str, weights: str | Path | None = None, device: str = "cp
         device: where it runs and where its embeddings are.
 
     Raises:
-        UserError: unknown name; a name that is no frozen encoder (`state`, `scratch`); wrong, missing or truncated weights.
+        UserError: unknown name; a name that is no frozen encoder (`scratch`); wrong, missing or truncated weights.
     """
     from pipeline.encoders.loaders import load
 

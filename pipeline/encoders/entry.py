@@ -21,9 +21,11 @@ class EncoderInfo:
 
     Attributes:
         name: canonical name, which the store and every table carry.
-        dim: size of its embedding; None where the data decides (`state`, `scratch`).
+        dim: size of its embedding; None where the data decides (`state`, `scratch`, `scratch_64`).
         images: pre-training images (or video frames), where its authors state a number.
         made_here: whether `pretrain` makes its weights (no download).
+        stores: what its rows hold: what a frozen encoder says of a frame; the frame itself; or the task's own observation.
+        side: pixels that stored frames are shrunk to; None: as they were rendered.
         grid: (h, w, D) of its spatial tokens, None where there are none.
         gflop: 2 x multiply-adds of one frame, in units of 1e9. parameters: in units of 1e6, of what `embed` runs.
     """
@@ -38,6 +40,8 @@ class EncoderInfo:
     temporal: bool = False
     licence: str = "Apache-2.0"
     made_here: bool = True
+    stores: Literal["embedding", "frame", "observation"] = "embedding"
+    side: int | None = None
     aliases: tuple[str, ...] = field(default=())
     grid: tuple[int, int, int] | None = None
     gflop: float | None = None

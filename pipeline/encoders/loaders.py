@@ -10,11 +10,11 @@ from pipeline.encoders.checkpoint import load_into, load_weights
 from pipeline.encoders.cnn import PREPROCESSING, RESAMPLE, ConvEncoder, random_network
 from pipeline.encoders.containers import load_strictly, read_container, unwrap
 from pipeline.encoders.entry import Entry
-from pipeline.encoders.families.made_here import VITS
+from pipeline.encoders.families.made_here import INFOS, VITS
 from pipeline.encoders.networks.small_vit import PREPROCESS as VIT_PREPROCESS
 from pipeline.encoders.networks.small_vit import SmallVit
 from pipeline.encoders.networks.vit import UpperBlocks, Vit
-from pipeline.encoders.registry import canonical, entry_of, list_encoders, selectable_names
+from pipeline.encoders.registry import canonical, entry_of, info_of, selectable_names
 from pipeline.encoders.weights import find_weights
 
 RANDOM_VIT = {"width": 128, "depth": 4, "heads": 4}  # where no params.yaml says otherwise
@@ -23,8 +23,9 @@ RANDOM_VIT = {"width": 128, "depth": 4, "heads": 4}  # where no params.yaml says
 def _random_cnn(name: str, weights: Path | None, device: str) -> Encoder:
     if weights is not None:
         return _in_domain(name, weights, device)
-    dim = next(info.dim for info in list_encoders() if info.name == name)
-    assert dim is not None
+    info = info_of(name)
+    assert info is not None and info.dim is not None
+    dim = info.dim
     return Encoder(name, dim, random_network(dim, seed=0), RESAMPLE, PREPROCESSING, device)
 
 
@@ -59,13 +60,14 @@ def _vit(name: str, weights: Path | None, device: str) -> Encoder:
 
 
 def _no_encoder(name: str, weights: Path | None, device: str) -> Encoder:
-    what = "the physics state itself" if name == "state" else "a network trained with the world model, from raw frames"
+    info = info_of(name)
+    observed = info is not None and info.stores == "observation"
+    what = "the physics state itself" if observed else "a network trained with the world model, from raw frames"
     raise UserError(f"{name!r} is {what}, not a frozen encoder, so there is nothing to load")
 
 
 _MADE_HERE: dict[str, Callable[[str, Path | None, str], Encoder]] = {
-    "state": _no_encoder,
-    "scratch": _no_encoder,
+    **{info.name: _no_encoder for info in INFOS if info.stores != "embedding"},
     "random_cnn": _random_cnn,
     "autoencoder": _in_domain,
     **dict.fromkeys(VITS, _vit),

@@ -47,6 +47,11 @@ def canonical(name: str) -> str:
     return next((info.name for info in _INFOS if name in (info.name, *info.aliases)), name)
 
 
+def info_of(name: str) -> EncoderInfo | None:
+    """What is known of a selectable representation; None of a custom one, or an unknown name."""
+    return next((info for info in list_encoders() if info.name == canonical(name)), None)
+
+
 def entry_of(name: str) -> Entry | None:
     """How a published representation is built; None for one made here, or an unknown name."""
     return _ENTRIES.get(canonical(name))
@@ -69,4 +74,14 @@ def code_of(name: str) -> tuple[str, ...]:
     return tuple(f"pipeline/encoders/{file}" for file in ("base.py", *files))
 
 
-__all__ = ["EncoderInfo", "Entry", "UserError", "canonical", "code_of", "entry_of", "list_encoders", "selectable_names"]
+__all__ = [
+    "EncoderInfo",
+    "Entry",
+    "UserError",
+    "canonical",
+    "code_of",
+    "entry_of",
+    "info_of",
+    "list_encoders",
+    "selectable_names",
+]

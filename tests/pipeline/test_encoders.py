@@ -49,7 +49,7 @@ def test_weights_round_trip(tmp_path: Path):
     torch.testing.assert_close(encoder.embed(FRAMES), expected)
 
 
-@pytest.mark.parametrize("name", ["state", "scratch"])
+@pytest.mark.parametrize("name", ["state", "scratch", "scratch_64"])
 def test_names_that_are_no_frozen_encoder_say_so(name: str):
     with pytest.raises(UserError, match=name):
         load_encoder(name)

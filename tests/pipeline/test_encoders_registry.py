@@ -59,7 +59,7 @@ NAMES = [
     "imagenet_rn50",
     "imagenet_vitb16",
 ]
-MADE_HERE = ("state", "scratch", "random_cnn", "random_vit", "autoencoder", "mae_indomain", "dino_indomain")
+MADE_HERE = ("state", "scratch", "scratch_64", "random_cnn", "random_vit", "autoencoder", "mae_indomain", "dino_indomain")
 ALIASES = {
     "clip": "clip_vitl14",
     "openclip": "openclip_vith14",

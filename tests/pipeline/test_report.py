@@ -196,6 +196,21 @@ def test_two_names_of_one_representation_count_once(project: Path) -> None:
     assert metrics["selected"]["filtering_r2"] == metrics["encoders"]["random_cnn"]["filtering_r2"]
 
 
+def test_scratch_at_64_pixels_is_compared_with_scratch(project: Path) -> None:
+    for kind in ("parts", "online"):
+        own = Path(shutil.copytree(project / f"results/{kind}/scratch", project / f"results/{kind}/scratch_64"))
+        for table in own.rglob("*.parquet"):
+            pl.read_parquet(table).with_columns(encoder=pl.lit("scratch_64")).write_parquet(table)
+        for folder in own.glob("*/dreamerv3"):
+            write_manifest(folder, {"stage": "evaluate"})
+    write_params(project, lambda values: (small(values), values.update(encoder="scratch_64"))[0])
+    done = report(project)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((project / "metrics.json").read_text())
+    assert metrics["selected"] == {"encoder": "scratch_64"} | metrics["encoders"]["scratch"]
+    assert "scratch_64" in (project / "report/index.html").read_text()
+
+
 def _run_documented(project: Path) -> None:
     """Every snippet of docs/tables.md on tables that this stage writes, and every script of analysis/examples."""
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / "docs/tables.md").read_text(), re.DOTALL)
