@@ -1,10 +1,13 @@
 """Returns of imagined trajectories: pure functions (DreamerV3, arXiv 2301.04104 v2, section "Actor critic")."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
-def lambda_returns(reward: Tensor, discount: Tensor, value: Tensor, lambda_: float) -> Tensor:
+def lambda_returns(
+    reward: Float[Tensor, "H N"], discount: Float[Tensor, "H N"], value: Float[Tensor, "H N"], lambda_: float
+) -> Float[Tensor, "H N"]:
     """Bootstrapped lambda-returns of the states s_0 .. s_{H-1} of trajectories s_0 .. s_H.
 
     R_h = r_{h+1} + d_{h+1} ((1 - lambda) V(s_{h+1}) + lambda R_{h+1}), with R_H = V(s_H).
@@ -25,7 +28,7 @@ def lambda_returns(reward: Tensor, discount: Tensor, value: Tensor, lambda_: flo
     return torch.stack(returns[:0:-1])
 
 
-def reach_weights(start: Tensor, discount: Tensor) -> Tensor:
+def reach_weights(start: Float[Tensor, " N"], discount: Float[Tensor, "H N"]) -> Float[Tensor, "H N"]:
     """How much each imagined state counts: the discounted probability that the episode reaches it.
 
     Args:

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainers.dinowm.config import Config
@@ -88,7 +89,9 @@ class DinoWm(nn.Module):
             observation = cut.movedim(-4, -3).flatten(-3)
         return observation.flatten(-3, -2)
 
-    def predict(self, tokens: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(
+        self, tokens: Float[Tensor, "N h P D"], actions: Float[Tensor, "N h A"]
+    ) -> tuple[Float[Tensor, "N h P D"], Float[Tensor, "N h width"]]:
         """What follows each of up to H frames.
 
         Args:

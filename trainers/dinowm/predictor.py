@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from trainers.dinowm.config import Config
@@ -28,7 +29,7 @@ class Predictor(nn.Module):
         return self.norm(tokens)
 
 
-def causal_mask(frames: int, patches: int) -> Tensor:
+def causal_mask(frames: int, patches: int) -> Bool[Tensor, "{frames}*{patches} {frames}*{patches}"]:
     """bool [frames * patches, frames * patches]: whether a token (row) sees another (column)."""
     frame = torch.arange(frames).repeat_interleave(patches)
     return frame[:, None] >= frame[None, :]
@@ -46,7 +47,7 @@ class Block(nn.Module):
         self.out = nn.Linear(inner, width)
         self.mlp = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sizes.mlp), nn.GELU(), nn.Linear(sizes.mlp, width))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "N T width"], mask: Bool[Tensor, "T T"]) -> Float[Tensor, "N T width"]:
         parts = self.qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1))  # (N, T, 3, heads, d)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         seen = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)

@@ -1,6 +1,7 @@
 """Several equal MLPs as one batched program: a member is an index of the first axis of every parameter."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainers.tdmpc2.layers import INIT_STD, mish
@@ -45,7 +46,9 @@ class Ensemble(nn.Module):
         self.second, self.second_norm = _Linear(members, units, units), _NormMish(members, units)
         self.last = _Linear(members, units, outputs, zero=True)
 
-    def forward(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "*n inputs"], kept: Float[Tensor, "Q *n units"] | None = None
+    ) -> Float[Tensor, "Q *n outputs"]:
         shared = x.flatten(0, -2).expand(self.members, -1, -1)  # (Q, n, inputs)
         hidden = self.first(shared)
         if kept is not None:

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainers.tdmpc2.config import GROUP
@@ -10,7 +11,7 @@ from trainers.tdmpc2.config import GROUP
 INIT_STD = 0.02  # of every linear map's weights (upstream `common/init.py`)
 
 
-def simnorm(x: Tensor, group: int = GROUP) -> Tensor:
+def simnorm(x: Float[Tensor, "*n Z"], group: int = GROUP) -> Float[Tensor, "*n Z"]:
     """Softmax within each group of dimensions, [..., Z] -> [..., Z] (upstream `SimNorm`, arXiv 2204.00616)."""
     return x.unflatten(-1, (-1, group)).softmax(-1).flatten(-2)
 

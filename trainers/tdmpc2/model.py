@@ -4,6 +4,7 @@ import copy
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -75,22 +76,30 @@ class TDMPC2(nn.Module):
         latent: Tensor = self.encoder(observation, moves)
         return latent
 
-    def next(self, latent: Tensor, action: Tensor) -> Tensor:
+    def next(self, latent: Float[Tensor, "*n Z"], action: Float[Tensor, "*n A"]) -> Float[Tensor, "*n Z"]:
         """[..., Z], [..., A] -> [..., Z]."""
         made: Tensor = self.dynamics(torch.cat([latent, bounded(action)], -1))
         return made
 
-    def reward_logits(self, latent: Tensor, action: Tensor) -> Tensor:
+    def reward_logits(self, latent: Float[Tensor, "*n Z"], action: Float[Tensor, "*n A"]) -> Float[Tensor, "*n N"]:
         """[..., Z], [..., A] -> [..., N]."""
         made: Tensor = self.reward(torch.cat([latent, bounded(action)], -1))
         return made
 
-    def value_logits(self, latent: Tensor, action: Tensor, kept: Tensor | None = None) -> Tensor:
+    def value_logits(
+        self, latent: Float[Tensor, "*n Z"], action: Float[Tensor, "*n A"], kept: Float[Tensor, "Q *n mlp"] | None = None
+    ) -> Float[Tensor, "Q *n N"]:
         """[..., Z], [..., A] -> [Q, ..., N]; `kept` [Q, ..., mlp] drops units (`Noise`)."""
         made: Tensor = self.q(torch.cat([latent, bounded(action)], -1), kept)
         return made
 
-    def two_values(self, latent: Tensor, action: Tensor, pair: Tensor, kept: Tensor | None = None) -> Tensor:
+    def two_values(
+        self,
+        latent: Float[Tensor, "*n Z"],
+        action: Float[Tensor, "*n A"],
+        pair: Int[Tensor, "2"],
+        kept: Float[Tensor, "Q *n mlp"] | None = None,
+    ) -> Float[Tensor, "2 *n"]:
         """What two members say, [..., Z], [..., A] -> [2, ...]: the target's; with units dropped, the Q functions' held constant.
 
         Args:
@@ -136,7 +145,7 @@ class TDMPC2(nn.Module):
         """One step without observation: state [n, ...], action [n, A] -> state [n, ...]; nothing in it is random."""
         return State(self.next(state.latent, action), state.latent, action)
 
-    def expected_reward(self, state: State) -> Tensor:
+    def expected_reward(self, state: State) -> Float[Tensor, "..."]:
         """[...], of the transition into states [..., *]."""
         return regression_mean(self.reward_logits(state.before, state.action), self.bins)
 
@@ -145,6 +154,6 @@ class TDMPC2(nn.Module):
         return state.latent
 
 
-def bounded(action: Tensor) -> Tensor:
+def bounded(action: Float[Tensor, "*n A"]) -> Float[Tensor, "*n A"]:
     """Actions [..., A]; larger ones are scaled to 1, as DreamerV3's model does (upstream has no others)."""
     return action / action.detach().abs().clamp(min=1)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from trainers.tdmpc2.config import LOG_STD, Config
@@ -25,7 +26,7 @@ class Policy(nn.Module):
         sizes = config.settings.sizes
         self.net = mlp(sizes.latent, sizes.mlp, 2, linear(sizes.mlp, 2 * config.action_dim))
 
-    def forward(self, latent: Tensor, noise: Tensor) -> Chosen:
+    def forward(self, latent: Float[Tensor, "*n Z"], noise: Float[Tensor, "*n A"]) -> Chosen:
         mean, raw = self.net(latent).chunk(2, -1)
         low, high = LOG_STD
         log_std = low + 0.5 * (high - low) * (torch.tanh(raw) + 1)

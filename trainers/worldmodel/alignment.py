@@ -5,13 +5,14 @@ As NM512/r2dreamer, dreamer.py, `_cal_grad`: features are mapped linearly, and t
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 REDUNDANCY = 5e-4  # weight of the off-diagonal terms (upstream's configs/model/_base_.yaml, r2dreamer.lambd)
 _EPS = 1e-8
 
 
-def infonce(projected: Tensor, target: Tensor) -> Tensor:
+def infonce(projected: Float[Tensor, "N E"], target: Float[Tensor, "N E"]) -> Float[Tensor, ""]:
     """Mean cross-entropy of finding each row's own target among all rows' by inner product (arXiv 1807.03748, equation 4).
 
     Args:
@@ -21,7 +22,7 @@ def infonce(projected: Tensor, target: Tensor) -> Tensor:
     return F.cross_entropy(projected @ target.T, torch.arange(len(target), device=target.device))
 
 
-def barlow(projected: Tensor, target: Tensor) -> Tensor:
+def barlow(projected: Float[Tensor, "N E"], target: Float[Tensor, "N E"]) -> Float[Tensor, ""]:
     """Redundancy reduction: the cross-correlation of dimensions should be the identity (arXiv 2103.03230, equation 1).
 
     Args:

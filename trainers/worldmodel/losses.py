@@ -5,29 +5,30 @@ Numbers in parentheses are the paper's equations.
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 UNIMIX = 0.01
 BINS = 255
 
 
-def symlog(x: Tensor) -> Tensor:
+def symlog(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """sign(x) ln(|x| + 1), elementwise (9)."""
     return torch.sign(x) * torch.log1p(torch.abs(x))
 
 
-def symexp(x: Tensor) -> Tensor:
+def symexp(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """The inverse of `symlog` (9)."""
     return torch.sign(x) * torch.expm1(torch.abs(x))
 
 
-def reward_bins(count: int = BINS) -> Tensor:
+def reward_bins(count: int = BINS) -> Float[Tensor, "{count}"]:
     """float32 [count], symexp of evenly spaced points in [-20, 20] (10), exactly antisymmetric."""
     half = symexp(torch.linspace(-20.0, 0.0, count // 2 + 1, dtype=torch.float64)).float()
     return torch.cat([half[:-1], torch.zeros(1), -half[:-1].flip(0)])
 
 
-def two_hot(x: Tensor, bins: Tensor) -> Tensor:
+def two_hot(x: Float[Tensor, "*n"], bins: Float[Tensor, " N"]) -> Float[Tensor, "*n N"]:
     """Weights on the two bins around each value, such that their mean is the value (11).
 
     Args:
@@ -46,12 +47,12 @@ def two_hot(x: Tensor, bins: Tensor) -> Tensor:
     return below.scatter(-1, above.unsqueeze(-1), weight.unsqueeze(-1))
 
 
-def two_hot_loss(logits: Tensor, x: Tensor, bins: Tensor) -> Tensor:
+def two_hot_loss(logits: Float[Tensor, "*n N"], x: Float[Tensor, "*n"], bins: Float[Tensor, " N"]) -> Float[Tensor, "*n"]:
     """Cross-entropy [...] of logits [..., N] against the two-hot encoding of x [...] (10)."""
     return -(two_hot(x, bins) * F.log_softmax(logits, -1)).sum(-1)
 
 
-def two_hot_mean(logits: Tensor, bins: Tensor) -> Tensor:
+def two_hot_mean(logits: Float[Tensor, "*n N"], bins: Float[Tensor, " N"]) -> Float[Tensor, "*n"]:
     """Expected value [...] under logits [..., N].
 
     Opposite bins are paired before the sum (upstream's `TwoHot.pred`): uniform logits give exactly zero, although the
@@ -63,17 +64,19 @@ def two_hot_mean(logits: Tensor, bins: Tensor) -> Tensor:
     return (paired * bins[half + 1 :]).sum(-1)
 
 
-def unimix(logits: Tensor, mix: float = UNIMIX) -> Tensor:
+def unimix(logits: Float[Tensor, "*n K"], mix: float = UNIMIX) -> Float[Tensor, "*n K"]:
     """Probabilities [..., K] of `(1 - mix) softmax + mix / K`: none is ever zero, so no KL is infinite."""
     return (1 - mix) * torch.softmax(logits, -1) + mix / logits.shape[-1]
 
 
-def categorical_kl(p: Tensor, q: Tensor) -> Tensor:
+def categorical_kl(p: Float[Tensor, "*n S K"], q: Float[Tensor, "*n S K"]) -> Float[Tensor, "*n"]:
     """KL(p || q) in nats, summed over independent variables: log-probabilities [..., S, K] -> [...]."""
     return (p.exp() * (p - q)).sum((-2, -1))
 
 
-def balanced_kl(post: Tensor, prior: Tensor, free_nats: float) -> tuple[Tensor, Tensor]:
+def balanced_kl(
+    post: Float[Tensor, "*n S K"], prior: Float[Tensor, "*n S K"], free_nats: float
+) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n"]]:
     """Dynamics and representation losses [...] of log-probabilities [..., S, K] (5).
 
     The first trains the prior towards the posterior, the second the posterior towards the prior; neither is pushed below

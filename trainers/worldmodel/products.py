@@ -4,7 +4,7 @@ At 16 rows a matrix product spends half its time on rearranging the weight (512 
 GFLOP/s). Where oneDNN is there it is rearranged once, by the operators that torch.compile uses for frozen weights.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 _WORTH = 32  # products with one weight, from which on rearranging pays
 
 
+@runtime_checkable
 class Product(Protocol):
     def __call__(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """x [..., rows, i] -> x times the transposed weight, plus a bias [..., o] or rows [..., rows, o]."""

@@ -1,6 +1,7 @@
 """Recurrent state-space model: a block-diagonal GRU with categorical latents (DreamerV3, section "World model learning")."""
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from trainers.worldmodel.config import ModelConfig
@@ -44,13 +45,22 @@ class RSSM(nn.Module):
         zeros = self.gates_bias.new_zeros
         return State(zeros(batch, self._deter), zeros(batch, self._stoch, self._classes))
 
-    def draw(self, length: int, batch: int, generator: torch.Generator | None = None) -> Tensor:
+    def draw(
+        self, length: int, batch: int, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "{length} {batch} S K"]:  # fmt: skip
         """Noise to sample the latents of windows with, float [L, B, S, K]."""
         like = self.gates_bias
         made = torch.rand((length, batch, self._stoch, self._classes), generator=generator, dtype=like.dtype, device=like.device)
         return made.log_().neg_()  # five times as fast as `exponential_` on a CPU
 
-    def observe(self, embed: Tensor, action: Tensor, is_first: Tensor, state: State, noise: Tensor | None = None) -> Posterior:
+    def observe(
+        self,
+        embed: Float[Tensor, "B L E"],
+        action: Float[Tensor, "B L A"],
+        is_first: Bool[Tensor, "B L"],
+        state: State,
+        noise: Float[Tensor, "L B S K"] | None = None,
+    ) -> Posterior:
         """Filter windows.
 
         Args:
@@ -78,18 +88,20 @@ class RSSM(nn.Module):
             self.post_out.weight, self.post_out.bias,
         )  # fmt: skip
 
-    def prior_probs(self, deter: Tensor) -> Tensor:
+    def prior_probs(self, deter: Float[Tensor, "*n deter"]) -> Float[Tensor, "*n S K"]:
         """Probabilities [..., S, K] of the latent before its observation."""
         return self._probs(self.prior(deter))
 
-    def observe_step(self, state: State, embed: Tensor, action: Tensor, is_first: Tensor, sample: bool) -> State:
+    def observe_step(
+        self, state: State, embed: Float[Tensor, "B E"], action: Float[Tensor, "B A"], is_first: Bool[Tensor, " B"], sample: bool
+    ) -> State:
         """One row of `observe`: states, embeddings [B, E], actions [B, A] and flags [B] -> State [B, ...]."""
         keep = (~is_first).to(embed.dtype).unsqueeze(-1)
         deter = self._core(state.deter * keep, state.stoch.flatten(-2) * keep, self._action_part(action * keep))
         prob = self._probs(self.post_out(self.post_norm(self.post_deter(deter) + self.post_embed(embed))))
         return State(deter, straight_through(prob, _noise(prob, prob.shape, sample)))
 
-    def imagine_step(self, state: State, action: Tensor, sample: bool) -> State:
+    def imagine_step(self, state: State, action: Float[Tensor, "B A"], sample: bool) -> State:
         """One step without observation: State [B, ...], action [B, A] -> State [B, ...]."""
         deter = self._core(state.deter, state.stoch.flatten(-2), self._action_part(action))
         prob = self.prior_probs(deter)
@@ -122,7 +134,7 @@ def _noise(like: Tensor, shape: tuple[int, ...], sample: bool) -> Tensor:
     return like.new_ones(()).expand(shape)
 
 
-def straight_through(probs: Tensor, noise: Tensor) -> Tensor:
+def straight_through(probs: Float[Tensor, "*n K"], noise: Float[Tensor, "*n K"]) -> Float[Tensor, "*n K"]:
     """One-hot [..., K] of the largest `probs / noise`, whose gradient is that of `probs` (DreamerV2, algorithm 1)."""
     with torch.no_grad():
         hot = torch.zeros_like(probs).scatter_(-1, (probs / noise).argmax(-1, keepdim=True), 1.0)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from trainers.worldmodel.losses import UNIMIX
@@ -53,8 +54,14 @@ class ScanWeights(NamedTuple):
 
 
 def scan(
-    action: Tensor, embed: Tensor, keep: Tensor, noise: Tensor, deter: Tensor, stoch: Tensor, weights: ScanWeights
-) -> tuple[Tensor, Tensor, Tensor]:
+    action: Float[Tensor, "L B deter"],
+    embed: Float[Tensor, "L B hidden"],
+    keep: Float[Tensor, "L B 1"],
+    noise: Float[Tensor, "L B S K"],
+    deter: Float[Tensor, "B deter"],
+    stoch: Float[Tensor, "B S*K"],
+    weights: ScanWeights,
+) -> tuple[Float[Tensor, "L B deter"], Float[Tensor, "L B S K"], Float[Tensor, "L B S K"]]:
     """Filter a window, in the weights' precision whatever autocast says: products of a few rows gain nothing from fewer bits.
 
     Args:
