@@ -10,6 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +46,16 @@ def _tiny(values):
     values["train"]["rssm"].update(deter=32, hidden=32, stoch=4, classes=4, units=32)
 
 
+def _tiny_training(values):
+    """Long enough for twenty kills, with a checkpoint every fifth of a second or so."""
+    _tiny(values)
+    values["train"].update(updates=400, seeds=[0, 1])
+    sizes = {"encoder": 16, "encoder_layers": 2, "latent": 16, "mlp": 16, "q": 2, "channels": 4}
+    values["train"]["tdmpc2"].update(updates=400, batch=4, custom=sizes)
+    values["train"]["dinowm"].update(updates=400, batch=4, length=8, depth=1, heads=2, head_width=8, mlp=32)
+    values["compute"].update(workers=2)
+
+
 def _command(stage: str, extra: list[str]) -> list[str]:
     return [sys.executable, "-m", f"pipeline.{stage}", "--task", TASK, *extra]
 
@@ -58,6 +71,18 @@ def _run(project: Path, store: Path, stage: str, extra: list[str]) -> float:
     )
     assert done.returncode == 0, done.stderr
     return time.monotonic() - start
+
+
+def _start(project: Path, store: Path, stage: str, extra: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        _command(stage, extra), cwd=project, env=_environment(store), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _copy_inputs(source: Path, project: Path) -> None:
+    shutil.copytree(source / "data", project / "data")
+    shutil.copy(source / "params.yaml", project)
 
 
 @pytest.fixture(scope="module")
@@ -79,17 +104,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 def test_a_killed_stage_resumes_to_the_same_result(stage: str, whole_group: bool, finished, tmp_path: Path):
     reference, seconds = finished
     extra, out = STAGES[stage]
-    for folder in ("data", "params.yaml"):
-        source = reference / folder
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / folder)
+    _copy_inputs(reference, tmp_path)
     shutil.rmtree(tmp_path / out, ignore_errors=True)
     store = tmp_path / "store"
     kills = 0
     for fraction in FRACTIONS:
-        process = subprocess.Popen(
-            _command(stage, extra), cwd=tmp_path, env=_environment(store), start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        process = _start(tmp_path, store, stage, extra)
         try:
             process.wait(timeout=fraction * seconds[stage])
         except subprocess.TimeoutExpired:
@@ -111,17 +131,12 @@ def test_a_hundred_kills_of_encode_end_in_one_and_the_same_store(finished, tmp_p
     """Each run is killed at a random moment, goes on from what the last left, and the store is emptied whenever it is whole."""
     reference, seconds = finished
     extra, out = STAGES["encode"]
-    for folder in ("data", "params.yaml"):
-        source = reference / folder
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / folder)
+    _copy_inputs(reference, tmp_path)
     shutil.rmtree(tmp_path / out)
     rng = np.random.default_rng(0)
     kills = wholes = 0
     while kills < 100:
-        process = subprocess.Popen(
-            _command("encode", extra), cwd=tmp_path, env=_environment(tmp_path / "store"), start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        process = _start(tmp_path, tmp_path / "store", "encode", extra)
         try:
             process.wait(timeout=seconds["encode"] * rng.uniform(0.3, 1.1))
         except subprocess.TimeoutExpired:
@@ -135,3 +150,59 @@ def test_a_hundred_kills_of_encode_end_in_one_and_the_same_store(finished, tmp_p
             shutil.rmtree(tmp_path / "store")
             wholes += 1
     assert wholes > 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["dreamerv3", "tdmpc2", "dinowm"])
+def test_twenty_kills_of_train_end_in_the_same_models(algorithm: str, finished, tmp_path: Path):
+    """Two seeds; killed twenty times, in turn while a checkpoint is being written and at any time, then left to end."""
+    extra = ["--encoder", "autoencoder", "--algorithm", algorithm]
+    out, series = Path("models") / TASK / "autoencoder" / algorithm, Path("dvclive") / TASK / "autoencoder" / algorithm
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for project in (whole, killed):
+        project.mkdir()
+        _copy_inputs(finished[0], project)
+        write_params(project, _tiny_training)
+    seconds = _run(whole, whole / "store", "train", extra)
+    rng = np.random.default_rng(0)
+    kills = torn = 0
+    while kills < 20:
+        process = _start(killed, killed / "store", "train", extra)
+        if writing := kills % 2 == 0:
+            for _ in range(rng.integers(1, 8)):
+                _until(process, lambda: not _being_written(killed))
+                _until(process, lambda: _being_written(killed))
+        else:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=rng.uniform(0, seconds))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+            torn += writing and _being_written(killed)
+        else:
+            assert process.returncode == 0
+        if (killed / out).exists():
+            assert digest(killed / out) == digest(whole / out)
+            shutil.rmtree(killed / out)
+            shutil.rmtree(killed / "store")
+    assert torn >= 3
+    _run(killed, killed / "store", "train", extra)
+    verify(killed / out)
+    for seed in ("seed-0", "seed-1"):
+        for file in ("model.pt", "learning.parquet"):
+            assert (killed / out / seed / file).read_bytes() == (whole / out / seed / file).read_bytes()
+        tables = sorted((whole / series / seed / "plots").rglob("*.tsv"))
+        assert tables
+        for table in tables:
+            assert (killed / table.relative_to(whole)).read_bytes() == table.read_bytes()
+
+
+def _being_written(project: Path) -> bool:
+    return bool(glob(str(project / "store/work/train/*/*.pt.tmp")))
+
+
+def _until(process: subprocess.Popen[bytes], holds: Callable[[], bool]) -> None:
+    """Wait until something holds, or the process ended."""
+    while process.poll() is None and not holds():
+        time.sleep(0.0005)
