@@ -30,7 +30,7 @@ def measure() -> Iterator[Row]:
 
     torch.set_num_threads(1)
     rows = _rows()
-    bytes_drawn = sum(a.element_size() * a[0].numel() for a in rows) * BATCH * LENGTH
+    bytes_drawn = sum(a.element_size() * a[0].numel() for a in rows if a is not None) * BATCH * LENGTH
     size = f"{FRAMES} frames, CPU time, 1 thread"
     held = _held(rows)
     ratio, ours, theirs = paired_ratio(held, _copy(rows.observation, bytes_drawn), PAIRS, CALLS)
@@ -113,7 +113,7 @@ def _mapped(mapped: "MappedRows", rows: "Rows") -> Draw:
 
 class _Trajectories:
     def __init__(self, rows: "Rows") -> None:
-        self.action, self.reward, self.is_first, self.is_terminal = (values.numpy() for values in rows[1:])
+        self.action, self.reward, self.is_first, self.is_terminal = (values.numpy() for values in rows[1:5])
 
 
 def _copy_mapped(group: Path, count: int) -> Draw:
@@ -160,7 +160,7 @@ def _torchrl(folder: Path, rows: "Rows") -> Draw:
     buffer = ReplayBuffer(storage=storage, sampler=sampler, batch_size=BATCH * LENGTH)
     for first in range(0, FRAMES, 50_000):
         part = slice(first, first + 50_000)
-        held = {name: values[part] for name, values in rows._asdict().items()}
+        held = {name: values[part] for name, values in rows._asdict().items() if values is not None}
         buffer.extend(TensorDict({**held, "episode": episode[part]}, batch_size=[len(episode[part])]))
     buffer.sample()
     return buffer.sample

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets.errors import UserError
 from datasets.manifest import digest
 from pipeline import training
 from pipeline.log import log, track
@@ -22,7 +23,6 @@ from pipeline.stage import run
 from pipeline.work import code_digest, open_work
 
 if TYPE_CHECKING:
-    from pipeline.observe import ObservationEncoder
     from trainers.protocols import Env
 
 AGENT = (
@@ -69,6 +69,8 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
         "trajectories": Path("data/trajectories") / task, "weights": Path("data/weights") / task / encoder,
         "embeddings": Path("data/embeddings") / task / encoder, "models": Path("models") / task / encoder / algorithm,
     }  # fmt: skip
+    if (frames := training.frames_of(encoder, task, p.train.of(algorithm).loop)) is not None:
+        inputs["frames"] = frames
     key = {
         "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "preset": p.preset, "seed": p.train.seeds[0],
         "finetune": p.finetune.model_dump(mode="json", by_alias=True), "units": p.train.rssm.units, "clip": p.train.clip,
@@ -127,7 +129,9 @@ def run_arm(arm: Arm) -> None:
     verify(models)
     data = load_trajectories(Path("data/trajectories") / arm.task)
     embeddings = load_embeddings(Path("data/embeddings") / arm.task / arm.encoder, DEFAULT)
-    rows = load_rows(data, embeddings, data.episodes(validation=False), device)
+    folder = training.frames_of(arm.encoder, arm.task, p.train.of(arm.algorithm).loop)
+    frames = None if folder is None else load_embeddings(folder, DEFAULT)
+    rows = load_rows(data, embeddings, data.episodes(validation=False), device, frames)
     identity: dict[str, str | int] = {
         "encoder": canonical(arm.encoder),
         "task": arm.task,
@@ -138,7 +142,11 @@ def run_arm(arm: Arm) -> None:
     if not isinstance(model, WorldModel):
         raise TypeError(f"{arm.algorithm} has no agent")
     encoder = open_observation_encoder(p, arm.encoder, arm.task, tuple(rows.observation.shape[1:]), str(embeddings.values.dtype))
-    envs = _open_environments(p, arm.task, encoder)
+    if model.config.needs_frames != (frames is not None):
+        raise UserError(
+            f"{models} was trained with decoder: {model.config.decoder}, train.decoder is {p.train.decoder}: train again"
+        )
+    envs = _open_environments(p, arm.task, encoder.needs_image or frames is not None)
     torch.manual_seed(seed)
     learned = BehaviourConfig(
         f.imagine, f.imagine_last, f.discount, f.lambda_, f.entropy, f.learning_rate, p.train.clip, p.train.rssm.units
@@ -160,10 +168,10 @@ def run_arm(arm: Arm) -> None:
     )
 
 
-def _open_environments(p: Params, task: str, encoder: "ObservationEncoder") -> "list[Env]":
+def _open_environments(p: Params, task: str, seen: bool) -> "list[Env]":
     from pipeline.sim.env import TaskEnv, View
 
-    view = View(p.render.size, p.render.camera_of(task), p.render.quality) if encoder.needs_image else None
+    view = View(p.render.size, p.render.camera_of(task), p.render.quality) if seen else None
     return [TaskEnv(task, p.collect.action_repeat, p.collect.episode_steps, view) for _ in range(p.finetune.envs)]
 
 

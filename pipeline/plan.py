@@ -137,7 +137,9 @@ def _training(p: Params, name: str, algorithm: str) -> float:
     b, steps = p.train.of(algorithm).loop.batch, p.train.of(algorithm).loop.length
     flags = torch.zeros(b, steps, dtype=torch.bool)
     observation = torch.zeros(b, steps, *shape, dtype=dtype) if dtype == torch.uint8 else torch.randn(b, steps, *shape)
-    batch = Batch(observation, torch.zeros(b, steps, _ACTION), torch.zeros(b, steps), flags, flags)
+    beside = p.train.of(algorithm).loop.reconstructs_frames and dtype != torch.uint8
+    frames = torch.zeros(b, steps, p.render.size, p.render.size, 3, dtype=torch.uint8) if beside else None
+    batch = Batch(observation, torch.zeros(b, steps, _ACTION), torch.zeros(b, steps), flags, flags, frames)
     update = Single(model, 0, Rules(p.train.of(algorithm).loop.clip), torch.device("cpu"), Split())
     start = 0.0
     for number in range(1 + _UPDATES):
@@ -164,7 +166,7 @@ def _model(p: Params, name: str, algorithm: str) -> "tuple[Model, tuple[int, ...
     kind = named(algorithm)
     model = kind.build(kind.configure(shape, dtype, _ACTION, p.train.sizes))
     sample = torch.zeros(64, *shape, dtype=dtype) if dtype == torch.uint8 else torch.randn(64, *shape)
-    model.standardise(sample)
+    model.standardise(sample, torch.zeros(64, p.render.size, p.render.size, 3, dtype=torch.uint8))
     return model, shape, dtype
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from datasets.errors import UserError
 from datasets.manifest import digest
 from datasets.windows import launched
+from pipeline.encoders.registry import info_of
 from pipeline.live import open_live
 from pipeline.log import log, track
 from pipeline.params import Params, canonical
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from datasets.episodes import Trajectories
-    from pipeline.sections.learning import Train
+    from pipeline.sections.learning import Loop, Train
     from trainers.feed import Feed
     from trainers.offline import Member, Point
 
@@ -48,6 +49,7 @@ OWN_CODE = {
 }
 Identity = dict[str, str | int]
 MODEL, LEARNING = "model.pt", "learning.parquet"
+FRAMES = "scratch"  # the reference whose rows are the frames
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,12 @@ class Candidate(NamedTuple):
 
 def key_of(p: Params, encoder: str, task: str, algorithm: str) -> dict[str, Any]:
     """JSON-able: all that the models of one stage depend on."""
-    own = p.train.of(algorithm).identity  # refuses an unknown one
-    return {
+    own = p.train.of(algorithm)  # refuses an unknown one
+    frames = frames_of(encoder, task, own.loop)
+    beside = {} if frames is None else {"frames": digest(frames)}
+    return beside | {
         "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "code": code_digest(*CODE, *OWN_CODE[algorithm]),
-        "train": own, "compute": p.compute.identity,
+        "train": own.identity, "compute": p.compute.identity,
         "trajectories": digest(Path("data/trajectories") / task), "embeddings": digest(Path("data/embeddings") / task / encoder),
     }  # fmt: skip
 
@@ -172,14 +176,15 @@ def _candidates(jobs: list[Job], device: "torch.device") -> list[Candidate]:
     data = load_trajectories(Path("data/trajectories") / first.task)
     feeds, attributes = _open_feeds(data, first, [job.seed for job in jobs], device)
     kind = algorithm(first.algorithm)
-    sample = feeds[0].observations(statistics_rows(data))
+    rows = statistics_rows(data)
+    sample, frames = feeds[0].observations(rows), feeds[0].frames(rows)
     config = kind.configure(tuple(sample.shape[1:]), sample.dtype, data.action.shape[1], first.params.train.sizes)
     made = []
     for job, feed in zip(jobs, feeds, strict=True):
         torch.manual_seed(job.seed)
         with device:
             model = kind.build(config)
-        model.standardise(sample)
+        model.standardise(sample, frames)
         member = Member(model, feed, job.seed, f"{job.algorithm} {job.encoder} seed {job.seed}")
         made.append(Candidate(job, member, attributes))
     return made
@@ -193,7 +198,7 @@ def _open_feeds(
     from datasets.embeddings import load_embeddings, map_embeddings, stored_bytes, training_variants
     from datasets.tokens import load_tokens, map_tokens
     from datasets.windows import WindowSampler, window_starts
-    from trainers.data import check_rows, firsts, join_rows, load_rows
+    from trainers.data import check_frames, check_rows, firsts, join_rows, load_rows
     from trainers.feed import HeldFeed, MappedFeed, Part, place
 
     train, folder, (rank, world) = job.params.train, job.folder, launched()
@@ -204,27 +209,52 @@ def _open_feeds(
     starts = [_starts(data, window_starts(data, loop.length), loop.stacked)] * len(variants)
     tokens = reads_tokens(folder, variants, loop.reads)
     sizes = [stored_bytes(folder, variant, TOKENS if tokens else ARRAY) for variant in variants]
-    beside = job.beside if device.type == "cpu" else 1
-    where, why = place(beside * sum(size for size, _ in sizes), all(mappable for _, mappable in sizes), str(device))
+    frames = frames_of(job.encoder, job.task, loop)
+    sizes += [] if frames is None else [stored_bytes(frames, variant) for variant in variants]
+    processes = job.beside if device.type == "cpu" else 1
+    where, why = place(processes * sum(size for size, _ in sizes), all(mappable for _, mappable in sizes), str(device))
     log(f"windows of {folder}: {why}")
     if where == "map":
         mapped = [map_tokens(folder, variant) if tokens else map_embeddings(folder, variant) for variant in variants]
-        for look in mapped:
+        shown = [None if frames is None else map_embeddings(frames, variant) for variant in variants]
+        for look, seen in zip(mapped, shown, strict=True):
             check_rows(data, look, episodes)
+            if seen is not None:
+                check_frames(data, look, seen, episodes)
         groups = [own + first for own, first in zip(starts, firsts([len(data.reward)] * len(variants)), strict=True)]
         weights = _weights(train, [look.attributes for look in mapped])
-        parts = [Part(data, look.values) for look in mapped]
+        pairs = [(look.values, None if seen is None else seen.values) for look, seen in zip(mapped, shown, strict=True)]
+        parts = [Part(data, *pair) for pair in pairs]
         samplers = [WindowSampler(groups, loop.batch, seed, weights, rank, world) for seed in seeds]
         batch = loop.batch // world
         return [MappedFeed(parts, sampler, batch, loop.length, str(device)) for sampler in samplers], mapped[0].attributes
     looks, attributes = [], []
     for variant in variants:
         embeddings = load_tokens(folder, variant) if tokens else load_embeddings(folder, variant)
-        looks.append(load_rows(data, embeddings, episodes, str(device) if where == "gpu" else "cpu"))
+        beside = None if frames is None else load_embeddings(frames, variant)
+        looks.append(load_rows(data, embeddings, episodes, str(device) if where == "gpu" else "cpu", beside))
         attributes.append(embeddings.attributes)
     rows, groups = join_rows(looks, starts)
     samplers = [WindowSampler(groups, loop.batch, seed, _weights(train, attributes), rank, world) for seed in seeds]
     return [HeldFeed(rows, sampler, loop.length, str(device)) for sampler in samplers], attributes[0]
+
+
+def frames_of(encoder: str, task: str, loop: "Loop") -> Path | None:
+    """The stored frames that latents must reconstruct beside what is read; None without such a decoder, or where frames are read.
+
+    Raises:
+        UserError: they are not there.
+    """
+    info = info_of(encoder)
+    if not loop.reconstructs_frames or (info is not None and info.stores == "frame"):
+        return None
+    folder = Path("data/embeddings") / task / FRAMES
+    if not folder.is_dir():
+        raise UserError(
+            f"train.decoder: pixels needs the frames in {folder}, which is missing; run `dvc repro`, or "
+            f"`python -m pipeline.encode --encoder {FRAMES} --task {task}`"
+        )
+    return folder
 
 
 def reads_frames(folder: Path) -> bool:

@@ -15,22 +15,26 @@ from datasets.errors import DataError
 from datasets.mapped import MappedRows
 from datasets.tokens import StoredTokens
 from trainers.worldmodel import Batch
+from trainers.worldmodel.types import each
 
+Held = Embeddings[NDArray[Any]]
+Stored = Held | Embeddings[MappedRows] | Embeddings[StoredTokens]
 _CHECKED = 65_536  # rows, or tokens, looked at together
 
 
 class Rows(NamedTuple):
-    """All rows of a trajectory file, [T, ...], on one device; `observation` keeps its stored dtype."""
+    """All rows of a trajectory file, [T, ...], on one device; `observation` keeps its stored dtype; `frames` as in `Batch`."""
 
     observation: Tensor
     action: Tensor
     reward: Tensor
     is_first: Tensor
     is_terminal: Tensor
+    frames: Tensor | None = None
 
     def windows(self, starts: Tensor, length: int) -> Batch:
         """Batch [B, L, ...] of the rows from int64 `starts` [B] on: one copy of each window, as it lies."""
-        return Batch(*(torch.index_select(every_window(values, length), 0, starts) for values in self))
+        return Batch._make(each(lambda values: torch.index_select(every_window(values, length), 0, starts), self))
 
 
 def every_window(values: Tensor, length: int) -> Tensor:
@@ -44,7 +48,7 @@ def statistics_rows(data: Trajectories, most: int = 4096) -> NDArray[np.int64]:
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
 
 
-def load_rows(data: Trajectories, embeddings: Embeddings[NDArray[Any]], episodes: list[int], device: str = "cpu") -> Rows:
+def load_rows(data: Trajectories, embeddings: Held, episodes: list[int], device: str = "cpu", frames: Held | None = None) -> Rows:
     """Put rewards, actions and one look's embeddings side by side.
 
     Args:
@@ -52,33 +56,32 @@ def load_rows(data: Trajectories, embeddings: Embeddings[NDArray[Any]], episodes
         embeddings: row for row the same file.
         episodes: those that will be read; their embeddings must be there.
         device: cpu or cuda.
+        frames: that the embeddings were made of, where a model reconstructs them.
 
     Raises:
-        DataError: the embeddings are of another trajectory file, lack one of these episodes, or are not finite.
+        DataError: the embeddings are of another trajectory file, lack one of these episodes, or are not finite; or so the frames.
     """
     check_rows(data, embeddings, episodes)
-    arrays = (embeddings.values, data.action, data.reward, data.is_first, data.is_terminal)
+    arrays: tuple[NDArray[Any], ...] = (embeddings.values, data.action, data.reward, data.is_first, data.is_terminal)
+    if frames is not None:
+        check_frames(data, embeddings, frames, episodes)
+        arrays += (frames.values,)
     return Rows(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))
 
 
-Stored = Embeddings[NDArray[Any]] | Embeddings[MappedRows] | Embeddings[StoredTokens]
-
-
-def check_rows(data: Trajectories, embeddings: Stored, episodes: list[int]) -> None:
+def check_rows(data: Trajectories, embeddings: Stored, episodes: list[int], what: str = "look") -> None:
     """That the embeddings are of these trajectories, that the rows of `episodes` are there, and that they are finite.
 
     Raises:
-        DataError: they are not.
+        DataError: they are not; begins with `what` they are.
     """
-    values, name = embeddings.values, embeddings.attributes.get("variant", "embeddings")
+    values, name = embeddings.values, f"{what} {embeddings.attributes.get('variant', 'embeddings')}"
     if values.shape[0] != len(data.reward):
-        raise DataError(
-            f"look {name}: {values.shape[0]} rows encoded, the trajectories have {len(data.reward)}; run encode again"
-        )
+        raise DataError(f"{name}: {values.shape[0]} rows encoded, the trajectories have {len(data.reward)}; run encode again")
     wanted = np.concatenate([np.arange(s.start, s.stop) for s in map(data.rows_of, episodes)])
     missing = np.setdiff1d(wanted, embeddings.rows)
     if len(missing):
-        raise DataError(f"look {name}: row {missing[0]} of {data.task} has no embedding; run encode again")
+        raise DataError(f"{name}: row {missing[0]} of {data.task} has no embedding; run encode again")
     if values.dtype == np.uint8:
         return
     at_once = max(1, _CHECKED // max(1, int(np.prod(values.shape[1:-1]))))
@@ -87,7 +90,20 @@ def check_rows(data: Trajectories, embeddings: Stored, episodes: list[int]) -> N
         finite = np.isfinite(read).all(axis=tuple(range(1, read.ndim)))
         if not finite.all():
             row = part[~finite][0]
-            raise DataError(f"look {name}: the embedding of row {row} is not finite; check the encoder and run encode again")
+            raise DataError(f"{name}: the embedding of row {row} is not finite; check the encoder and run encode again")
+
+
+def check_frames(data: Trajectories, embeddings: Stored, frames: Stored, episodes: list[int]) -> None:
+    """That frames are those that the embeddings of a look were made of, row for row, and that those of `episodes` are there.
+
+    Raises:
+        DataError: they are not.
+    """
+    check_rows(data, frames, episodes, "frames of look")
+    embedded, given = (stored.attributes.get("frames_digest") for stored in (embeddings, frames))
+    if embedded != given:
+        look = frames.attributes.get("variant")
+        raise DataError(f"frames of look {look}: not those that the embeddings were made of; run encode of both again")
 
 
 def join_rows(parts: Sequence[Rows], starts: Sequence[NDArray[np.int64]]) -> tuple[Rows, list[NDArray[np.int64]]]:
@@ -104,7 +120,7 @@ def join_rows(parts: Sequence[Rows], starts: Sequence[NDArray[np.int64]]) -> tup
         return parts[0], list(starts)
     widest = max(part.action.shape[1] for part in parts)
     padded = [part._replace(action=pad(part.action, (0, widest - part.action.shape[1]))) for part in parts]
-    joined = Rows(*(torch.cat(values) for values in zip(*padded, strict=True)))
+    joined = Rows._make(None if values[0] is None else torch.cat(values) for values in zip(*padded, strict=True))
     return joined, [own + first for own, first in zip(starts, firsts([len(part.reward) for part in parts]), strict=True)]
 
 

@@ -18,6 +18,7 @@ from datasets.tokens import StoredTokens
 from datasets.windows import WindowSampler
 from trainers.data import Rows, every_window, firsts
 from trainers.worldmodel import Batch
+from trainers.worldmodel.types import each
 
 Place = Literal["gpu", "ram", "map"]
 _SHARE = 0.6  # of the free memory that rows may take
@@ -39,6 +40,10 @@ class Feed(Protocol):
 
     def observations(self, rows: NDArray[np.int64]) -> Tensor:
         """The first look's values [n, ...] of single rows."""
+        ...
+
+    def frames(self, rows: NDArray[np.int64]) -> Tensor | None:
+        """The first look's frames [n, H, W, 3] of single rows, where batches have them."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -67,8 +72,8 @@ class HeldFeed:
 
     def __init__(self, rows: Rows, sampler: WindowSampler, length: int, device: str = "cpu") -> None:
         self._rows, self._sampler = rows, sampler
-        self._windows = [every_window(values, length) for values in rows]
-        self._batch = Batch(*(torch.empty(0, dtype=values.dtype, device=values.device) for values in rows))
+        self._windows = list(each(lambda values: every_window(values, length), rows))
+        self._batch = Batch._make(each(lambda values: torch.empty(0, dtype=values.dtype, device=values.device), rows))
         self.device = torch.device(device)
 
     def next(self) -> Batch:
@@ -77,12 +82,17 @@ class HeldFeed:
         if held.type == "cuda":  # from pinned memory, so that nobody waits
             starts = starts.pin_memory().to(held, non_blocking=True)
         for windows, out in zip(self._windows, self._batch, strict=True):
-            torch.index_select(windows, 0, starts, out=out)
+            if windows is not None:
+                torch.index_select(windows, 0, starts, out=out)
         batch = self._batch
-        return batch if self.device == held else Batch(*(values.to(self.device) for values in batch))
+        return batch if self.device == held else Batch._make(each(lambda values: values.to(self.device), batch))
 
     def observations(self, rows: NDArray[np.int64]) -> Tensor:
         return self._rows.observation[torch.from_numpy(rows)].to(self.device)
+
+    def frames(self, rows: NDArray[np.int64]) -> Tensor | None:
+        frames = self._rows.frames
+        return None if frames is None else frames[torch.from_numpy(rows)].to(self.device)
 
     def state_dict(self) -> dict[str, Any]:
         return self._sampler.state_dict()
@@ -101,10 +111,15 @@ class _Slot:
 
 
 class Part(NamedTuple):
-    """One look of a task: its trajectories, and its embeddings row for row (checked by `trainers.data.check_rows`)."""
+    """One look of a task: its trajectories, and row for row its embeddings (checked by `trainers.data.check_rows`).
+
+    Attributes:
+        frames: that the embeddings were made of (`check_frames`), where a model reconstructs them; of all parts or of none.
+    """
 
     data: Trajectories
     values: MappedRows | StoredTokens
+    frames: MappedRows | None = None
 
 
 class MappedFeed:
@@ -123,6 +138,7 @@ class MappedFeed:
             device: that batches are wanted on.
         """
         self._values, self._sampler, self._length = [part.values for part in parts], sampler, length
+        self._frames = [part.frames for part in parts if part.frames is not None]
         self.device = torch.device(device)
         self._firsts = firsts([values.shape[0] for values in self._values])
         tasks = {id(part.data): part.data for part in parts}
@@ -132,6 +148,7 @@ class MappedFeed:
         widest = max((rest[0].shape[2] for rest in self._rest), default=0)
         shapes = [(self._values[0].shape[1:], first), ((widest,), self._rest[0][0].dtype)]
         shapes += [(tuple(values.shape[2:]), values.dtype) for values in self._rest[0][1:]]
+        shapes += [(self._frames[0].shape[1:], torch.uint8)] if self._frames else []
         arrays = [((batch, length, *shape), dtype) for shape, dtype in shapes]
         self._free: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[_Slot | BaseException] = queue.SimpleQueue()
@@ -153,7 +170,7 @@ class MappedFeed:
         self._used, self._state = slot, slot.state
         if self.device.type == "cpu":
             return slot.batch
-        batch = Batch(*(values.to(self.device, non_blocking=True) for values in slot.batch))
+        batch = Batch._make(each(lambda values: values.to(self.device, non_blocking=True), slot.batch))
         slot.copied = torch.cuda.Event()
         slot.copied.record()
         return batch
@@ -172,16 +189,20 @@ class MappedFeed:
     def _fill(self, slot: _Slot) -> None:
         starts = self._sampler.next()
         slot.state = self._sampler.state_dict()
-        target = slot.batch.observation.numpy()
+        read: list[tuple[Sequence[MappedRows | StoredTokens], Tensor]] = [(self._values, slot.batch.observation)]
+        if slot.batch.frames is not None:
+            read.append((self._frames, slot.batch.frames))
         if len(self._values) == 1:
-            self._values[0].windows(starts, self._length, target)
+            for parts, out in read:
+                parts[0].windows(starts, self._length, out.numpy())
             self._fill_rest(slot.batch, self._rest[0], torch.from_numpy(starts), None)
             return
         part = np.searchsorted(self._firsts, starts, side="right") - 1
         starts = starts - self._firsts[part]
         for number in np.unique(part).tolist():
             here = np.flatnonzero(part == number)
-            target[here] = self._values[number].windows(starts[here], self._length)
+            for parts, out in read:
+                out.numpy()[here] = parts[number].windows(starts[here], self._length)
         task = self._task_of[part]
         for number in np.unique(task).tolist():
             own = np.flatnonzero(task == number)
@@ -191,7 +212,7 @@ class MappedFeed:
     @staticmethod
     def _fill_rest(batch: Batch, rest: list[Tensor], starts: Tensor, here: Tensor | None) -> None:
         """Actions, rewards and flags of the windows from `starts` on, at places `here` of the batch, or at all."""
-        for windows, out in zip(rest, batch[1:], strict=True):
+        for windows, out in zip(rest, (batch.action, batch.reward, batch.is_first, batch.is_terminal), strict=True):
             if here is None:
                 torch.index_select(windows, 0, starts, out=out)
                 continue
@@ -202,6 +223,9 @@ class MappedFeed:
 
     def observations(self, rows: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self._values[0].rows(rows)).to(self.device)
+
+    def frames(self, rows: NDArray[np.int64]) -> Tensor | None:
+        return torch.from_numpy(self._frames[0].rows(rows)).to(self.device) if self._frames else None
 
     def state_dict(self) -> dict[str, Any]:
         return self._state

@@ -74,8 +74,11 @@ class Trainable(Protocol):
         """Metrics whose mean stays below a value in any model that learns: above it training has diverged."""
         ...
 
-    def standardise(self, rows: Tensor) -> None:
-        """Fix, before training, what observations are standardised with, from training rows [n, *observation_shape]."""
+    def standardise(self, rows: Tensor, frames: Tensor | None = None) -> None:
+        """Fix, before training, what observations are standardised with, from training rows [n, *observation_shape].
+
+        The rows' frames [n, H, W, 3] are given where `Batch.frames` are.
+        """
         ...
 
     def groups(self) -> dict[str, list[Group]]:

@@ -83,8 +83,7 @@ class Together:
         if len(set(self._sizes)) > 1:
             widest = self._sizes[-1]
             batches = [b._replace(observation=pad(b.observation, (0, widest - b.observation.shape[-1]))) for b in batches]
-        made: Batch = tree_map(lambda *each: torch.stack(each), *batches)
-        return made
+        return Batch._make(None if values[0] is None else torch.stack(values) for values in zip(*batches, strict=True))
 
     def _losses(self, batch: Batch, noise: Any) -> Tensor:
         metrics: Metrics = {}

@@ -30,6 +30,11 @@ class DinoWm(Section):
         return self
 
     @property
+    def reconstructs_frames(self) -> bool:
+        """It has no decoder."""
+        return False
+
+    @property
     def stacked(self) -> int:
         """Rows in one observation."""
         return 1

@@ -143,6 +143,8 @@ class Loop(Protocol):
     @property
     def reads(self) -> str: ...
     @property
+    def reconstructs_frames(self) -> bool: ...
+    @property
     def learning_rate(self) -> float: ...
     @property
     def clip(self) -> float: ...
@@ -173,7 +175,7 @@ class Train(Section):
     clip: PositiveFloat
     checkpoint_every: Positive
     adapter: Literal["linear", "mlp"]
-    decoder: Literal["embedding", "none"]
+    decoder: Literal["embedding", "pixels", "none"]
     rssm: Rssm
     loss: LossScales
     tdmpc2: TdMpc2
@@ -187,6 +189,11 @@ class Train(Section):
     def reads(self) -> str:
         """Which stored array DreamerV3 reads."""
         return "embedding"
+
+    @property
+    def reconstructs_frames(self) -> bool:
+        """Whether DreamerV3's latents must reconstruct frames, whatever it reads."""
+        return self.decoder == "pixels"
 
     @property
     def stacked(self) -> int:

@@ -52,6 +52,11 @@ class TdMpc2(Section):
         return "embedding"
 
     @property
+    def reconstructs_frames(self) -> bool:
+        """It has no decoder."""
+        return False
+
+    @property
     def stacked(self) -> int:
         """Rows in one observation."""
         return self.frames

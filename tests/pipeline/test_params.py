@@ -64,7 +64,7 @@ def test_the_committed_params_are_the_embedded_preset():
         ("train.rssm.deter", 130, ["train.rssm", "multiple of blocks"]),
         ("train.rssm.size", "13m", ["train.rssm.size", "'12m'"]),
         ("train.adapter", "cnn", ["train.adapter", "'mlp'"]),
-        ("train.decoder", "pixels", ["train.decoder", "'none'"]),
+        ("train.decoder", "frames", ["train.decoder", "'pixels' or 'none'"]),
         ("train.loss.barlow", -0.1, ["train.loss.barlow", "-0.1"]),
         ("train.loss.reward", -1.0, ["train.loss.reward", "-1.0"]),
         ("algorithms", ["tdmpc"], ["algorithms", "'tdmpc2'"]),

@@ -65,6 +65,18 @@ def test_own_rows_are_kept_in_the_stored_precision():
     assert str(batch.observation.dtype) == "torch.float16"
 
 
+def test_frames_of_both_kinds_come_with_their_rows():
+    data = make_trajectories()
+    frames = np.zeros((len(data.reward), 4, 4, 3), np.uint8)
+    stored = [Embeddings(values, {"rows": [[0, len(frames)]]}) for values in (data.observation, frames)]
+    rows = load_rows(data, stored[0], data.episodes(validation=False), frames=stored[1])
+    replay = Replay(rows, window_starts(data, LENGTH), 8, LENGTH, 0.25, 0)
+    assert replay.sample().frames.shape == (8, LENGTH, 4, 4, 3)
+    replay.add(_episode(20, 100.0)._replace(frames=np.arange(100, 120, dtype=np.uint8)[:, None, None, None] * frames[:1].clip(1)))
+    batch = replay.sample()
+    assert not batch.frames[:2].any() and (batch.frames[2:, :, 0, 0, 0] == batch.observation[2:, :, 0]).all()
+
+
 def test_draws_go_on_exactly_from_a_saved_state():
     first, second = _replay(0.5), _replay(0.5, seed=9)
     for replay in (first, second):
@@ -76,10 +88,13 @@ def test_draws_go_on_exactly_from_a_saved_state():
 
 def test_episodes_survive_the_disk(tmp_path: Path):
     episodes = [_episode(4, 1.0), _episode(9, 2.0)]
-    save_episodes(tmp_path / "round.npz", episodes)
-    for saved, loaded in zip(episodes, load_episodes(tmp_path / "round.npz"), strict=True):
-        for a, b in zip(saved, loaded, strict=True):
-            assert a.dtype == b.dtype and np.array_equal(a, b)
+    for frames in (False, True):
+        if frames:
+            episodes = [e._replace(frames=np.full((len(e.reward), 4, 4, 3), 7, np.uint8)) for e in episodes]
+        save_episodes(tmp_path / "round.npz", episodes)
+        for saved, loaded in zip(episodes, load_episodes(tmp_path / "round.npz"), strict=True):
+            for name, a, b in zip(Episode._fields, saved, loaded, strict=True):
+                assert (a is b is None) if name == "frames" and not frames else a.dtype == b.dtype and np.array_equal(a, b)
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "foreign"])

@@ -56,7 +56,7 @@ def _rows(data: Trajectories, values: np.ndarray) -> Rows:
 
 
 def _copy(batch: Batch) -> list[torch.Tensor]:
-    return [values.clone() for values in batch]
+    return [values.clone() for values in batch if values is not None]
 
 
 def test_mapped_and_held_rows_give_the_same_batches(tmp_path: Path, looks: list[np.ndarray]):
@@ -67,6 +67,32 @@ def test_mapped_and_held_rows_give_the_same_batches(tmp_path: Path, looks: list[
             torch.testing.assert_close(found, expected, rtol=0, atol=0)
     rows = np.array([0, 41, 200])
     torch.testing.assert_close(mapped.observations(rows), held.observations(rows))
+
+
+@pytest.mark.parametrize("looks_read", [1, 2])
+def test_frames_come_with_the_rows_they_belong_to(tmp_path: Path, looks: list[np.ndarray], looks_read: int):
+    """A frame's pixels say which look and row it is of, however it is held."""
+    parts, rows = [], []
+    for number, values in enumerate(looks[:looks_read]):
+        frames = np.zeros((len(values), 4, 4, 3), np.uint8)
+        frames[:, :, :, 0], frames[:, 0, 0, 1:] = number, np.stack(divmod(np.arange(len(values)), 256), -1)
+        writer = EmbeddingWriter(tmp_path / f"frames-{number}", Layout(len(values), (4, 4, 3), "uint8", 16, 1024), {})
+        writer.write(0, frames)
+        parts.append(Part(DATA, MappedRows(tmp_path / str(number) / ARRAY), MappedRows(tmp_path / f"frames-{number}" / ARRAY)))
+        rows.append(_rows(DATA, values)._replace(frames=torch.from_numpy(frames)))
+    joined, _ = join_rows(rows, [window_starts(DATA, LENGTH)] * looks_read)
+    held = HeldFeed(joined, _sampler(looks_read), LENGTH)
+    mapped = MappedFeed(parts, _sampler(looks_read), BATCH, LENGTH, "cpu")
+    everything = np.concatenate(looks[:looks_read])
+    for _ in range(5):
+        expected, found = held.next(), mapped.next()
+        assert found.frames.dtype == torch.uint8 and torch.equal(found.frames, expected.frames)
+        look, high, low = found.frames[:, :, 0, 0].long().unbind(-1)
+        row = look * len(DATA.reward) + 256 * high + low
+        assert (everything[row.numpy()] == found.observation.numpy()).all()
+    some = np.array([0, 41, 200])
+    assert torch.equal(held.frames(some), mapped.frames(some)) and mapped.frames(some)[:, 0, 0, 2].tolist() == some.tolist()
+    assert _held(looks).frames(some) is None and _mapped(tmp_path).frames(some) is None
 
 
 def test_one_look_is_read_straight_into_the_batch(tmp_path: Path, looks: list[np.ndarray]):
@@ -113,7 +139,7 @@ def test_what_was_read_ahead_is_not_part_of_the_state(tmp_path: Path, looks: lis
     resumed = _mapped(tmp_path)
     resumed.load_state_dict(state)
     for batch in expected:
-        for wanted, found in zip(batch, resumed.next(), strict=True):
+        for wanted, found in zip(batch, _copy(resumed.next()), strict=True):
             torch.testing.assert_close(found, wanted, rtol=0, atol=0)
     with pytest.raises(RuntimeError):
         resumed.load_state_dict(state)
@@ -125,7 +151,7 @@ def test_a_batch_stays_as_it_is_until_the_next_one_is_asked_for(tmp_path: Path, 
         batch = feed.next()
         before = _copy(batch)
         torch.randn(200, 200) @ torch.randn(200, 200)  # while the thread reads ahead
-        for values, kept in zip(batch, before, strict=True):
+        for values, kept in zip(_copy(batch), before, strict=True):
             assert torch.equal(values, kept)
 
 

@@ -32,12 +32,14 @@ def test_an_update_moves_every_network_that_learns(name: str):
     model.standardise(frames.flatten(0, 1))
     flags = torch.zeros(2, 8, dtype=torch.bool)
     batch = Batch(frames, torch.rand(2, 8, 1), torch.rand(2, 8), flags, flags)
+    noise, carried = model.draw(2, 8), ()
     for of, groups in model.groups().items():
-        assert sum(len(group.parameters) for group in groups), of
-    for loss in model.losses(batch):
+        loss = model.minimised(of, batch, noise, carried)
+        carried = loss.carried
         assert torch.isfinite(loss.value)
         loss.value.backward()
-        learned = [p for group in model.groups()[loss.of] for p in group.parameters]
+        learned = [p for group in groups for p in group.parameters]
+        assert learned, of
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in learned)
     filtered = model.eval().filter(frames.flatten(0, 1), torch.arange(16).view(2, 8), batch.action, batch.is_first)
     assert torch.isfinite(model.expected_reward(filtered)).all()

@@ -51,7 +51,9 @@ def _member(config, seed: int) -> Member:
     kinds: dict[type, type] = {ModelConfig: WorldModel, TdConfig: TDMPC2, DinoWmConfig: DinoWm}
     model: Model = kinds[type(config)](config)
     rows = _rows(config.observation_shape)
-    model.standardise(rows.observation[:100])
+    if getattr(config, "decoder", None) == "pixels":
+        rows = rows._replace(frames=_rows((32, 32, 3)).observation)
+    model.standardise(rows.observation[:100], None if rows.frames is None else rows.frames[:100])
     starts = np.concatenate([np.arange(first, first + EPISODE - LENGTH + 1) for first in range(0, ROWS, EPISODE)])
     return Member(model, HeldFeed(rows, WindowSampler(starts, BATCH, seed), LENGTH), seed, f"seed {seed}")
 
@@ -160,3 +162,11 @@ def test_products_in_bfloat16_stay_near_float32_and_parameters_are_float32(tmp_p
     losses = [[p.value for p in t.points[0] if p.metric == "loss"] for t in (exact, coarse)]
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.03)
+
+
+def test_models_that_reconstruct_frames_beside_vectors_train_together(tmp_path: Path):
+    """Each of its own length of vector; the frames are of one size."""
+    configs = [replace(RSSM, observation_shape=(size,), decoder="pixels") for size in (5, 9)]
+    together = _trained(configs, tmp_path / "together.pt")
+    together.run()
+    _same(together, configs, tmp_path)

@@ -139,11 +139,11 @@ def test_it_learns_to_predict_reward_of_episodes_it_has_not_seen():
     torch.manual_seed(0)
     for _ in range(250):
         chosen = torch.randint(160, (16,))
-        loss, _, _ = model.loss(Batch(*(values[chosen] for values in windows)))
+        loss, _, _ = model.loss(Batch(*(values[chosen] for values in windows[:5])))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    held_out = Batch(*(values[160:] for values in windows))
+    held_out = Batch(*(values[160:] for values in windows[:5]))
     with torch.no_grad():
         states = model.observe(model.embed(held_out.observation), held_out.action, held_out.is_first, sample=False).states
         predicted = model.reward(model.feature(states))[:, 1:]

@@ -93,6 +93,53 @@ def test_without_a_decoder_nothing_is_reconstructed(config: ModelConfig):
     torch.testing.assert_close(loss.detach(), expected)
 
 
+def test_vectors_can_be_asked_to_reconstruct_the_frames_they_were_made_of():
+    """The loss by numpy: block means of scaled frames, less their training mean, over one standard deviation of all pixels."""
+    model, batch = _model(replace(VECTOR, decoder="pixels")), _batch(VECTOR)
+    rng = np.random.default_rng(0)
+    seen, frames = (
+        rng.integers(0, 256, (*size, 32, 32, 3), np.uint8) // (1 + np.arange(3, dtype=np.uint8)) for size in ((40,), (3, 5))
+    )
+    model.standardise(torch.randn(40, 5), torch.from_numpy(seen))
+    loss, states, m = model.loss(batch._replace(frames=torch.from_numpy(frames)))
+
+    def blocks(values: np.ndarray) -> np.ndarray:
+        return (values / 255.0 - 0.5).reshape(-1, 16, 2, 16, 2, 3).mean((2, 4))
+
+    std = np.sqrt(((seen - seen.mean(0, dtype=np.float64)) ** 2).mean()) / 255
+    target = (blocks(frames) - blocks(seen).mean(0)) / std
+    made = model.reconstruction.decoder(model.feature(states).flatten(0, -2)).detach().numpy()
+    assert m["prediction_loss"].item() == pytest.approx(((made - target) ** 2).sum((1, 2, 3)).mean(), rel=1e-5)
+    terms = ((1, "prediction"), (1, "reward"), (1, "continue"), (1, "dynamics"), (0.1, "representation"))
+    torch.testing.assert_close(loss.detach(), sum(weight * m[f"{name}_loss"] for weight, name in terms))
+    loss.backward()
+    assert all(p.grad is not None for p in model.parameters()) and model.observation.adapter.weight.grad.any()
+
+
+def test_the_latents_of_vectors_never_read_the_frames():
+    model, batch = _model(replace(VECTOR, decoder="pixels")), _batch(VECTOR)
+    states = []
+    for value in (0, 255):
+        torch.manual_seed(3)
+        states.append(model.loss(batch._replace(frames=torch.full((3, 5, 32, 32, 3), value, dtype=torch.uint8)))[1])
+    assert all(torch.equal(*pair) for pair in zip(*states, strict=True))
+    with pytest.raises(ValueError, match="reconstruct frames was given none"):
+        model.loss(batch)
+    with pytest.raises(ValueError, match="reconstruct frames was given none"):
+        model.standardise(torch.randn(9, 5))
+
+
+def test_frames_are_what_a_model_of_frames_reconstructs_under_either_name():
+    models = [_model(replace(PIXELS, decoder=decoder)) for decoder in ("embedding", "pixels")]
+    states = [model.state_dict() for model in models]
+    assert states[0].keys() == states[1].keys() and all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    losses = []
+    for model in models:
+        torch.manual_seed(3)
+        losses.append(model.loss(_batch(PIXELS))[0])
+    assert torch.equal(*losses) and not models[1].config.needs_frames
+
+
 def test_the_mlp_adapter_has_the_three_layers_of_upstreams_encoder():
     model = _model(replace(VECTOR, adapter="mlp"))
     shapes = [tuple(p.shape) for p in model.observation.adapter.parameters()]
@@ -128,8 +175,9 @@ def test_a_checkpoint_from_before_the_options_is_the_default_model():
     old = VECTOR.to_json()
     del old["adapter"], old["decoder"], old["loss"]["infonce"], old["loss"]["barlow"]
     assert ModelConfig.from_json(old) == VECTOR
-    chosen = replace(VECTOR, adapter="mlp", decoder="none", loss=BOTH)
-    assert ModelConfig.from_json(chosen.to_json()) == chosen
+    for decoder in ("none", "pixels"):
+        chosen = replace(VECTOR, adapter="mlp", decoder=decoder, loss=BOTH)
+        assert ModelConfig.from_json(chosen.to_json()) == chosen
 
 
 def _upstream_count(deter: int, units: int, action: int, token: int) -> dict[str, int]:

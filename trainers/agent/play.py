@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trainers.agent.actor import Actor
 from trainers.agent.episodes import Episode
-from trainers.protocols import Env, ObservationEncoder
+from trainers.protocols import Env, Observation, ObservationEncoder
 from trainers.worldmodel import WorldModel
 
 
@@ -69,7 +69,7 @@ class Play:
         reward, first = np.zeros(len(envs), np.float32), np.ones(len(envs), bool)
         terminal, going = np.zeros(len(envs), bool), np.ones(len(envs), bool)
         seen = player.encoder(observations)  # [B, *shape]
-        rows = [[_row(i, seen, action, reward, first, terminal)] for i in range(len(envs))]
+        rows = [[_row(i, seen, action, reward, first, terminal, *self._frames(observations))] for i in range(len(envs))]
         while going.any():
             with torch.no_grad():
                 observation, led, is_first = (player.tensor(values) for values in (seen, action, first))
@@ -85,10 +85,20 @@ class Play:
                 observations[i], reward[i], terminal[i], truncated, _ = envs[i].step(action[i])
                 going[i] = not (terminal[i] or truncated)
             seen = player.encoder(observations)
+            frames = self._frames(observations)
             for i in stepped:
-                rows[i].append(_row(i, seen, action, reward, first, terminal))
+                rows[i].append(_row(i, seen, action, reward, first, terminal, *frames))
             yield len(stepped)
-        self.episodes = [Episode(*(np.stack(values) for values in zip(*episode, strict=True))) for episode in rows]
+        self.episodes = [_joined(episode) for episode in rows]
+
+    def _frames(self, observations: Sequence[Observation]) -> list[NDArray[np.uint8]]:
+        """What the world model is to learn to reconstruct beside what it reads: [B, H, W, 3], or nothing."""
+        kept = self._explore and self._player.model.config.needs_frames
+        return [np.stack([observation["image"] for observation in observations])] if kept else []
+
+
+def _joined(rows: Sequence[Episode]) -> Episode:
+    return Episode._make(None if values[0] is None else np.stack(values) for values in zip(*rows, strict=True))
 
 
 def _row(index: int, *arrays: NDArray[Any]) -> Episode:

@@ -10,6 +10,7 @@ from torch import Tensor
 from trainers.agent.episodes import Episode
 from trainers.data import Rows
 from trainers.worldmodel import Batch
+from trainers.worldmodel.types import each
 
 
 class Replay:
@@ -33,7 +34,7 @@ class Replay:
         self._offline, self._starts = offline, starts
         self._batch, self._length = batch, length
         self._offline_windows = round(batch * offline_fraction)
-        self._online = Rows(*(values.new_empty((0, *values.shape[1:])) for values in offline))
+        self._online = Rows._make(each(lambda values: values.new_empty((0, *values.shape[1:])), offline))
         self._online_starts: list[int] = []
         self._rows = 0
         self._rng = np.random.Generator(np.random.PCG64(seed))
@@ -48,9 +49,10 @@ class Replay:
         end = self._rows + len(episode.reward)
         if end > len(self._online.reward):
             room = max(end, 2 * len(self._online.reward))
-            self._online = Rows(*(_grown(values, room) for values in self._online))
+            self._online = Rows._make(each(lambda values: _grown(values, room), self._online))
         for held, new in zip(self._online, episode, strict=True):
-            held[self._rows : end] = torch.from_numpy(new)
+            if held is not None:
+                held[self._rows : end] = torch.from_numpy(new)
         self._online_starts.extend(range(self._rows, end - self._length + 1))
         self._rows = end
 
@@ -63,7 +65,7 @@ class Replay:
             return batch
         chosen = self._rng.integers(len(self._online_starts), size=online)
         own = self._windows(self._online, np.array([self._online_starts[i] for i in chosen]))
-        return Batch(*(torch.cat(pair) for pair in zip(batch, own, strict=True)))
+        return Batch._make(None if a is None or b is None else torch.cat([a, b]) for a, b in zip(batch, own, strict=True))
 
     def state(self) -> str:
         """The generator's state, as text; the episodes are kept by whoever added them."""

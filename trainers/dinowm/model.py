@@ -68,7 +68,7 @@ class DinoWm(nn.Module):
         """None but that metrics are finite."""
         return {}
 
-    def standardise(self, rows: Tensor) -> None:
+    def standardise(self, rows: Tensor, frames: Tensor | None = None) -> None:
         """Fix mean and standard deviation of every channel from training rows [n, *observation_shape].
 
         Upstream predicts DINOv2's normalised tokens as they are; encoders here differ in scale by orders of magnitude.

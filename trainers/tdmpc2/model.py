@@ -67,7 +67,7 @@ class TDMPC2(nn.Module):
         """None but that metrics are finite."""
         return {}
 
-    def standardise(self, rows: Tensor) -> None:
+    def standardise(self, rows: Tensor, frames: Tensor | None = None) -> None:
         """Fix, before training, what observations are standardised with, from training rows [n, *observation_shape]."""
         self.encoder.standardise(rows)
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Adapter = Literal["linear", "mlp"]
-Decoder = Literal["embedding", "none"]
+Decoder = Literal["embedding", "pixels", "none"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ModelConfig:
         units: width of the reward, continue and decoder heads, and of an `mlp` adapter.
         loss: weights of the loss terms.
         adapter: what reads vectors: one linear map, or DreamerV3's three layers.
-        decoder: whether latents must reconstruct what was read.
+        decoder: what latents must reconstruct: what was read; the frame, whatever was read; or nothing.
     """
 
     kind: Literal["vector", "pixels"]
@@ -53,6 +53,11 @@ class ModelConfig:
     loss: LossScales = field(default_factory=LossScales)
     adapter: Adapter = "linear"
     decoder: Decoder = "embedding"
+
+    @property
+    def needs_frames(self) -> bool:
+        """Whether batches must hold frames beside what is read."""
+        return self.kind == "vector" and self.decoder == "pixels"
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers.

@@ -13,7 +13,7 @@ from trainers.worldmodel.alignment import barlow, infonce
 from trainers.worldmodel.config import ModelConfig
 from trainers.worldmodel.layers import linear, mlp
 from trainers.worldmodel.losses import BINS, balanced_kl, reward_bins, two_hot_loss, two_hot_mean
-from trainers.worldmodel.observation import OBSERVATIONS
+from trainers.worldmodel.observation import OBSERVATIONS, FrameReconstruction
 from trainers.worldmodel.rssm import RSSM
 from trainers.worldmodel.types import Batch, Noise, Posterior, State
 
@@ -24,6 +24,7 @@ class WorldModel(nn.Module):
     Attributes:
         config: sizes.
         observation: how what is observed is read and reconstructed.
+        reconstruction: of the frames, where latents of vectors must reconstruct those instead; else None.
         feature_dim: F = deter + S * K, what the heads read.
         projector: of features to what was observed, for the losses that compare the two; None without such a loss.
     """
@@ -35,6 +36,7 @@ class WorldModel(nn.Module):
         self.config = config
         self.feature_dim = config.deter + config.stoch * config.classes
         self.observation = OBSERVATIONS[config.kind](config, self.feature_dim)
+        self.reconstruction = FrameReconstruction(self.feature_dim) if config.needs_frames else None
         self.rssm = RSSM(config, self.observation.dim)
         self.reward_head = mlp(self.feature_dim, config.units, 1, BINS, scale=0.0)
         self.continue_head = mlp(self.feature_dim, config.units, 1, 1)
@@ -58,9 +60,11 @@ class WorldModel(nn.Module):
         """
         return {"dynamics_loss": self.config.loss.free_nats + self.config.stoch * math.log(self.config.classes)}
 
-    def standardise(self, rows: Tensor) -> None:
-        """Fix, before training, what observations are standardised with, from training rows [n, *observation_shape]."""
+    def standardise(self, rows: Tensor, frames: Tensor | None = None) -> None:
+        """Fix, before training, what observations are standardised with, from training rows (see `models.Trainable`)."""
         self.observation.standardise(rows)
+        if self.reconstruction is not None:
+            self.reconstruction.standardise(frames)
 
     def draw(self, windows: int, length: int, generator: torch.Generator | None = None) -> Noise:
         """What `observe` samples with, of windows [B, L]."""
@@ -149,7 +153,10 @@ class WorldModel(nn.Module):
         continues = self.continue_head(feature).squeeze(-1)
         dynamics, representation = balanced_kl(posterior.post_logits, posterior.prior_logits, scales.free_nats)
         terms: dict[str, tuple[Tensor, float]] = {}
-        if (error := self.observation.error(feature, prepared)) is not None:
+        error = self.observation.error(feature, prepared)
+        if self.reconstruction is not None:
+            error = self.reconstruction.error(feature, batch.frames)
+        if error is not None:
             terms["prediction"] = error.mean(), scales.prediction
         terms |= {
             "reward": (two_hot_loss(self.reward_head(feature).to(feature), batch.reward, self.bins).mean(), scales.reward),

@@ -1,6 +1,8 @@
 """How a world model reads an observation and reconstructs it: one module for vectors, one for frames, with the same methods.
 
-Both use statistics of the training rows that are fixed before training and stored with the weights. Without them a frozen
+Where latents of vectors must reconstruct the frames that the vectors were made of, a third does it, just as the second.
+
+All use statistics of the training rows that are fixed before training and stored with the weights. Without them a frozen
 representation whose variance is far below one (a random network's) never lifts the reconstruction above the free nats, and the
 latents stay empty (measured: reward R2 0.00 against 0.94).
 """
@@ -79,20 +81,19 @@ class FrameObservation(nn.Module):
         super().__init__()
         height, width, _ = config.observation_shape
         self.encoder = FrameEncoder(height, width)
-        self.decoder = FrameDecoder(feature_dim) if config.decoder == "embedding" else None
+        self.decoder = None if config.decoder == "none" else FrameDecoder(feature_dim)
         self.dim = self.target_dim = self.encoder.dim
         self.register_buffer("mean", torch.zeros(1, SIDE, SIDE, 3))
         self.register_buffer("std", torch.ones(()))
 
     def standardise(self, rows: Tensor) -> None:
         """Fix the mean frame, and one standard deviation of all pixels about it, from training frames [n, H, W, 3]."""
-        mean, square = _moments(rows)
-        self.mean.copy_(shrunk(self.prepare(mean.float())[None]))
-        self.std.copy_((square - mean.square()).clamp(min=0).mean().sqrt().clamp(min=1.0) / 255)
+        for own, found in zip((self.mean, self.std), frame_statistics(rows), strict=True):
+            own.copy_(found)
 
     def prepare(self, observation: Tensor) -> Tensor:
         """uint8 [..., H, W, 3] -> float [..., H, W, 3] in [-0.5, 0.5]."""
-        return observation.float() / 255 - 0.5
+        return scaled(observation)
 
     def embed(self, prepared: Tensor) -> Tensor:
         """[..., H, W, 3] -> [..., dim]."""
@@ -104,16 +105,58 @@ class FrameObservation(nn.Module):
 
     def error(self, feature: Tensor, prepared: Tensor) -> Tensor | None:
         """Squared error [...] of the 16 x 16 reconstruction from features [..., F], summed over its values; None without one."""
-        if self.decoder is None:
-            return None
-        made, target = self.decoder(feature.flatten(0, -2)), (shrunk(prepared.flatten(0, -4)) - self.mean) / self.std
-        return (made - target).square().flatten(1).sum(-1).unflatten(0, feature.shape[:-1])
+        return None if self.decoder is None else frame_error(self.decoder, feature, prepared, self.mean, self.std)
+
+
+class FrameReconstruction(nn.Module):
+    """Reconstruction of the frames that vectors were made of, which the RSSM does not read: 16 x 16, standardised."""
+
+    mean: Tensor  # float [1, 16, 16, 3], of the shrunk training frames
+    std: Tensor  # float []
+
+    def __init__(self, feature_dim: int) -> None:
+        super().__init__()
+        self.decoder = FrameDecoder(feature_dim)
+        self.register_buffer("mean", torch.zeros(1, SIDE, SIDE, 3))
+        self.register_buffer("std", torch.ones(()))
+
+    def standardise(self, frames: Tensor | None) -> None:
+        """As of `FrameObservation`, from training frames [n, H, W, 3]."""
+        for own, found in zip((self.mean, self.std), frame_statistics(_given(frames)), strict=True):
+            own.copy_(found)
+
+    def error(self, feature: Tensor, frames: Tensor | None) -> Tensor:
+        """Squared error [...] of uint8 frames' reconstruction from features [..., F], summed over its values."""
+        return frame_error(self.decoder, feature, scaled(_given(frames)), self.mean, self.std)
 
 
 OBSERVATIONS: dict[str, type[VectorObservation] | type[FrameObservation]] = {
     "vector": VectorObservation,
     "pixels": FrameObservation,
 }
+
+
+def scaled(frames: Tensor) -> Tensor:
+    """Pixel values [..., H, W, 3] of 0 to 255 -> float in [-0.5, 0.5]."""
+    return frames.float() / 255 - 0.5
+
+
+def frame_error(decoder: FrameDecoder, feature: Tensor, frames: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Squared error [...] between what features [..., F] decode to and scaled frames [..., H, W, 3], shrunk and standardised."""
+    made, target = decoder(feature.flatten(0, -2)), (shrunk(frames.flatten(0, -4)) - mean) / std
+    return (made - target).square().flatten(1).sum(-1).unflatten(0, feature.shape[:-1])
+
+
+def frame_statistics(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean [1, 16, 16, 3] of scaled uint8 frames [n, H, W, 3], shrunk, and one standard deviation [] of all pixels about it."""
+    mean, square = _moments(frames)
+    return shrunk(scaled(mean)[None]), (square - mean.square()).clamp(min=0).mean().sqrt().clamp(min=1.0) / 255
+
+
+def _given(frames: Tensor | None) -> Tensor:
+    if frames is None:
+        raise ValueError("a model whose latents reconstruct frames was given none")
+    return frames
 
 
 def standardisation(rows: Tensor) -> tuple[Tensor, Tensor]:

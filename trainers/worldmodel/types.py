@@ -1,5 +1,6 @@
 """What goes into a world model and what comes out."""
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from torch import Tensor
@@ -25,6 +26,7 @@ class Batch(NamedTuple):
         action: float [B, L, A], the action that led to each row.
         reward: float [B, L], arrives with each row.
         is_first, is_terminal: bool [B, L].
+        frames: uint8 [B, L, H, W, 3], where latents of vectors must reconstruct them.
     """
 
     observation: Tensor
@@ -32,6 +34,12 @@ class Batch(NamedTuple):
     reward: Tensor
     is_first: Tensor
     is_terminal: Tensor
+    frames: Tensor | None = None
+
+
+def each(change: Callable[[Tensor], Tensor], values: Iterable[Tensor | None]) -> Iterator[Tensor | None]:
+    """`change` of every tensor of a batch, or of rows; what is not there stays so."""
+    return (None if tensor is None else change(tensor) for tensor in values)
 
 
 class Noise(NamedTuple):
