@@ -11,18 +11,20 @@ _WARM = 3  # updates that run as they are, so that all memory an update needs ha
 
 
 class Graphed:
-    """`run` on tensors whose shapes never change; on a CPU, and for the first updates on a GPU, plainly.
+    """`run` on tensors whose shapes never change; where there is no GPU to itself, and for the first updates, plainly.
 
     What a graph reads and writes lies where it lay when it was captured: inputs are copied there, results copied away.
     """
 
-    def __init__(self, run: Callable[..., Tensor], device: torch.device) -> None:
+    def __init__(self, run: Callable[..., Tensor], device: torch.device, world: int = 1) -> None:
         """
         Args:
             run: (nested tuples of tensors, ...) -> a tensor; it never waits for the GPU and draws no random numbers.
             device: cpu or cuda.
+            world: processes that exchange tensors meanwhile; with several there is no graph.
         """
         self._run, self._device, self._done = run, device, 0
+        self._plain = device.type != "cuda" or world > 1
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: list[Any] = []
         self._made: Tensor | None = None
@@ -33,7 +35,7 @@ class Graphed:
         return self._graph is not None
 
     def __call__(self, *given: Any) -> Tensor:
-        if self._device.type != "cuda":
+        if self._plain:
             return self._run(*given)
         flat, form = tree_flatten(given)
         if self._graph is None and self._done < _WARM:

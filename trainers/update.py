@@ -103,7 +103,7 @@ class Single:
         self._groups = model.groups()
         self._optimisers = {of: adam(groups, device) for of, groups in self._groups.items()}
         self._generator = torch.Generator(device).manual_seed(seed)
-        self._run = Graphed(self._losses, device)
+        self._run = Graphed(self._losses, device, rules.world)
         self.names: list[str] = []
 
     def __call__(self, batches: Sequence[Batch], rate: float) -> Tensor:
