@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook(["trainers.worldmodel", "trainers.tdmpc2", "trainers.dinowm", "trainers.agent.returns"], "beartype.beartype")
+import tests.shapes  # noqa: F401  # jaxtyping imports the package alone
+
+install_import_hook(
+    ["trainers.worldmodel", "trainers.tdmpc2", "trainers.dinowm", "trainers.agent.returns"], "tests.shapes.checked"
+)
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = "1"
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch.distributions import Categorical, Independent, kl_divergence
 
 from trainers.worldmodel.losses import (
@@ -127,3 +128,8 @@ def test_free_nats_hold_the_loss_up_and_stop_its_gradient():
     dynamics, _ = balanced_kl(post, prior, free_nats=1.0)
     assert (dynamics == 1).all()
     assert torch.autograd.grad(dynamics.sum(), prior)[0].abs().max() == 0
+
+
+def test_shapes_in_signatures_are_checked_in_tests():
+    with pytest.raises(TypeCheckError, match="x"):
+        two_hot_loss(torch.zeros(3, 255), torch.zeros(4), reward_bins())
