@@ -66,23 +66,21 @@ def _table(draws: Draws, group_by: Sequence[str], how: Resampling) -> pl.DataFra
     default = _default_groups(draws.groups, group_by)
     encoder, algorithm, task = draws.cell
 
-    def against_default(combine: Callable[[Array, Array], Array], sums: Array) -> Array:
-        values = mae(sums)
+    def against_default(combine: Callable[[Array, Array], Array], values: Array) -> Array:
         with np.errstate(all="ignore"):
             combined = combine(values, values[..., np.maximum(default, 0)])
         return np.where(default >= 0, combined, np.nan)
 
-    figures: dict[str, Callable[[Array], Array]] = {
-        "r2": r2,
-        "mae": mae,
-        "bias": bias,
-        "mae_increase": lambda sums: against_default(np.subtract, sums),
-        "mae_ratio": lambda sums: against_default(np.divide, sums),
-    }
+    def figures(sums: Array) -> dict[str, Array]:
+        errors = mae(sums)
+        increase, ratio = against_default(np.subtract, errors), against_default(np.divide, errors)
+        return {"r2": r2(sums), "mae": errors, "bias": bias(sums), "mae_increase": increase, "mae_ratio": ratio}
+
     columns: dict[str, Array] = {}
-    for name, figure in figures.items():
-        columns[name] = figure(draws.total)
-        columns[f"{name}_low"], columns[f"{name}_high"] = interval(figure(draws.resampled), how.confidence)
+    resampled = figures(draws.resampled)
+    for name, values in figures(draws.total).items():
+        columns[name] = values
+        columns[f"{name}_low"], columns[f"{name}_high"] = interval(resampled[name], how.confidence)
     return draws.groups.select(
         pl.lit(encoder).alias("encoder"),
         pl.lit(algorithm).alias("algorithm"),

@@ -70,8 +70,10 @@ def bias(sums: Array) -> Array:
 def interval(draws: Array, confidence: float) -> tuple[Array, Array]:
     """Percentile interval along axis 0; draws that are nan (a group that the resample missed) are left out."""
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.full((2, draws.shape[1]), np.nan)
-    for column in range(draws.shape[1]):
+    with np.errstate(invalid="ignore"):
+        low, high = np.quantile(draws, tails, axis=0)
+    for column in np.flatnonzero(~np.isfinite(draws).all(axis=0)):
+        low[column] = high[column] = np.nan
         finite = draws[:, column][np.isfinite(draws[:, column])]
         if len(finite):
             low[column], high[column] = np.quantile(finite, tails)
@@ -106,14 +108,13 @@ def draw(sums: pl.DataFrame, group_by: Sequence[str], how: Resampling) -> Iterat
             index = tuple(placed[name].to_numpy() for name in ("s", "e", "g"))
             np.add.at(dense, index, placed.select(STATISTICS).to_numpy())
             flat = dense.reshape(len(seeds) * len(episodes), -1)
-            resampled = weights(len(seeds), len(episodes), how) @ flat
-            shape = (len(groups), len(STATISTICS))
+            resampled = (weights(len(seeds), len(episodes), how) @ flat).reshape(-1, len(groups), len(STATISTICS))
             present = dense.sum(axis=(0, 1))[:, _N] > 0
             yield Draws(
                 (str(encoder), str(algorithm), str(task)),
                 groups.drop("g").filter(pl.Series(present)),
                 dense.sum(axis=(0, 1))[present],
-                resampled.reshape(how.resamples, *shape)[:, present],
+                resampled if present.all() else resampled[:, present],
                 len(episodes),
                 len(seeds),
             )

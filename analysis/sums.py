@@ -8,65 +8,82 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from analysis.accumulate import STATISTICS, Ids, Sums, grown, slices
 from datasets.errors import DataError
 
-STATISTICS = ("n", "r", "rr", "p", "se", "ae")
+__all__ = ["EPISODE", "MODEL", "STATISTICS", "add_up", "bin_sums", "check_paired", "episode_sums", "with_horizon_bins"]
+
 MODEL = ("encoder", "algorithm", "seed", "task")
 EPISODE = (*MODEL, "variant", "axis", "severity", "split", "quality", "episode")
 
 
 def add_up(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
-    """Sums over each group of predictions, in float64 and in row order (so bit for bit the same for any number of threads).
+    """Sums over each group of predictions: `keys` (sorted), STATISTICS (`accumulate.Sums`)."""
+    sums = Sums(rows.select(keys).schema)
+    sums.add(rows)
+    return sums.table().drop("bin")
 
-    Returns:
-        `keys` (sorted), then STATISTICS: `n` count, `r` reward, `rr` squared reward, `p` prediction, `se` squared error,
-        `ae` absolute error.
-    """
-    groups = rows.select(keys).unique().sort(keys).with_row_index("group")
-    group = rows.select(keys).join(groups, on=list(keys), how="left", maintain_order="left")["group"].to_numpy()
-    reward, predicted = (rows[name].cast(pl.Float64).to_numpy() for name in ("reward", "reward_pred"))
-    error = predicted - reward
-    terms = (np.ones_like(reward), reward, reward**2, predicted, error**2, np.abs(error))
-    sums = {name: np.bincount(group, term, len(groups)) for name, term in zip(STATISTICS, terms, strict=True)}
-    return groups.drop("group").with_columns(pl.Series(name, values) for name, values in sums.items())
+
+def horizon_bins(short: int, longest: int) -> tuple[Ids, Ids]:
+    """First and last horizon of each bin [W]: every horizon up to `short` alone, then octaves."""
+    first, last = list(range(short + 1)), list(range(short + 1))
+    while last[-1] < longest:
+        first.append(last[-1] + 1)
+        last.append(2 * first[-1] - 1)
+    return np.array(first), np.array(last)
 
 
 def with_horizon_bins(rows: pl.DataFrame, short: int) -> pl.DataFrame:
-    """Replace `horizon` by the bin's first and add `horizon_to`, its last: every horizon up to `short` alone, then octaves."""
-    horizons = rows["horizon"].unique().sort()
-    first = [h if h <= short else (short + 1) << ((h // (short + 1)).bit_length() - 1) for h in horizons]
-    last = [h if h <= short else 2 * f - 1 for h, f in zip(horizons, first, strict=True)]
-    return rows.with_columns(
-        pl.col("horizon").replace_strict(horizons, first, return_dtype=pl.Int32),
-        pl.col("horizon").replace_strict(horizons, last, return_dtype=pl.Int32).alias("horizon_to"),
-    )
+    """Replace `horizon` by the first of its bin and add `horizon_to`, the bin's last."""
+    horizon = rows["horizon"].to_numpy()
+    first, last = horizon_bins(short, int(horizon.max(initial=0)))
+    return _with_ends(rows, np.searchsorted(first, horizon, side="right") - 1, first, last)
 
 
-def episode_sums(part: pl.LazyFrame, short: int) -> pl.DataFrame:
-    """Sums per model, look, episode and horizon bin.
+def episode_sums(part: pl.LazyFrame, short: int, keys: Sequence[str] = EPISODE) -> pl.DataFrame:
+    """Sums per episode, look and model (or whatever `keys` say) and horizon bin.
 
     Args:
-        part: the columns of `tables.REWARD_ERROR`, all or some models.
+        part: the columns of `tables.REWARD_ERROR`, all or some models; of any size, it is read a slice at a time.
         short: horizons up to this one were predicted from every start, and are kept apart; longer ones are binned.
+        keys: with fewer of them less is read; without `variant`, a prediction that appears twice goes unnoticed.
 
     Returns:
-        Columns of EPISODE, `horizon`, `horizon_to`, STATISTICS.
+        `keys`, `horizon`, `horizon_to`, STATISTICS.
 
     Raises:
         DataError: the part has no rows, a prediction is not finite or appears twice.
     """
-    rows = part.collect()
-    if rows.is_empty():
+    longest = part.select(pl.col("horizon").max()).collect().item()
+    if longest is None:
         raise DataError("a reward-error table has no rows; run evaluate again")
-    broken = rows.filter(~pl.col("reward_pred").is_finite().fill_null(False))
+    first, last = horizon_bins(short, longest)
+    bin_of = np.searchsorted(first, np.arange(longest + 1), side="right") - 1
+    apart = "variant" in keys  # else several predictions of one t are to be expected
+    sums = Sums(part.select(keys).collect_schema(), len(first))
+    earliest = latest = np.zeros(0, np.int32)
+    for rows in slices(part.select(*keys, *["t"] * apart, "horizon", "reward", "reward_pred")):
+        ids = sums.add(rows, bin_of[rows["horizon"].to_numpy()])
+        earliest, latest = grown(earliest, sums.size, np.iinfo(np.int32).max), grown(latest, sums.size)
+        if apart:
+            t = rows["t"].to_numpy()
+            np.minimum.at(earliest, ids, t)
+            np.maximum.at(latest, ids, t)
+    table = sums.table(span=(latest - earliest)[: sums.size] + 1)
+    table = _with_ends(table, table["bin"].to_numpy(), first, last)
+    broken = table.filter(~pl.col("p").is_finite())
     if len(broken):
         raise DataError(f"{_where(broken)}: a reward prediction is missing or not finite; train again")
-    single = rows.filter(pl.col("horizon") <= short)
-    span = pl.col("t").max() - pl.col("t").min() + 1
-    twice = single.group_by(*EPISODE, "horizon").agg(pl.len().alias("n"), span.alias("span")).filter(pl.col("n") > pl.col("span"))
+    twice = table.filter(apart, pl.col("horizon") <= short, pl.col("n") > pl.col("span"))
     if len(twice):
-        raise DataError(f"{_where(twice.sort(EPISODE))}: a prediction appears twice; run evaluate again")
-    return add_up(with_horizon_bins(rows, short), [*EPISODE, "horizon", "horizon_to"])
+        raise DataError(f"{_where(twice)}: a prediction appears twice; run evaluate again")
+    return table.select(*keys, "horizon", "horizon_to", *STATISTICS)
+
+
+def _with_ends(rows: pl.DataFrame, bin: Ids, first: Ids, last: Ids) -> pl.DataFrame:
+    """Rows with `horizon` and `horizon_to` of their bin, int64 [N]."""
+    ends = {"horizon": first[bin], "horizon_to": last[bin]}
+    return rows.with_columns(pl.Series(name, values, pl.Int32) for name, values in ends.items())
 
 
 def bin_sums(part: pl.LazyFrame, low: float, high: float, bins: int) -> pl.DataFrame:
@@ -80,9 +97,13 @@ def bin_sums(part: pl.LazyFrame, low: float, high: float, bins: int) -> pl.DataF
         Columns of EPISODE, `reward_from`, `reward_to`, STATISTICS.
     """
     width = (high - low) / bins if high > low else 1.0
-    index = ((pl.col("reward").cast(pl.Float64) - low) / width).floor().clip(0, bins - 1)
-    rows = part.filter(pl.col("horizon") == 0).with_columns(reward_from=low + index * width, reward_to=low + (index + 1) * width)
-    return add_up(rows.collect(), [*EPISODE, "reward_from", "reward_to"])
+    sums = Sums(part.select(EPISODE).collect_schema(), bins)
+    for rows in slices(part.filter(pl.col("horizon") == 0).select(*EPISODE, "reward", "reward_pred")):
+        index = ((rows["reward"].cast(pl.Float64) - low) / width).floor().clip(0, bins - 1)
+        sums.add(rows, index.cast(pl.Int64).to_numpy())
+    number = pl.col("bin").cast(pl.Float64)
+    table = sums.table().with_columns(reward_from=low + number * width, reward_to=low + (number + 1) * width)
+    return table.select(*EPISODE, "reward_from", "reward_to", *STATISTICS)
 
 
 def check_paired(sums: pl.DataFrame) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from analysis.accumulate import Sums
 from analysis.baselines import PREDICT_MEAN, REPEAT_LAST, baseline_sums
-from analysis.sums import EPISODE, STATISTICS, add_up, bin_sums, check_paired, episode_sums, with_horizon_bins
+from analysis.sums import EPISODE, MODEL, STATISTICS, add_up, bin_sums, check_paired, episode_sums, with_horizon_bins
 from analysis.tables import REWARD_ERROR, scan_parts
 from datasets.errors import DataError
 from tests.analysis.planted import SMALL, reward_error
@@ -43,6 +44,30 @@ def test_the_order_of_groups_does_not_change_a_bit(part: pl.DataFrame) -> None:
     shuffled = pl.concat(part.partition_by("variant", "episode")[::-1])
     keys = [*EPISODE, "horizon"]
     assert add_up(part, keys).equals(add_up(shuffled, keys))
+
+
+def test_how_the_table_is_cut_does_not_change_a_bit(part: pl.DataFrame) -> None:
+    whole, cut = Sums(part.select(EPISODE).schema, 4), Sums(part.select(EPISODE).schema, 4)
+    whole.add(part, part["horizon"].clip(0, 3).to_numpy())
+    for piece in part.iter_slices(37):
+        cut.add(piece, piece["horizon"].clip(0, 3).to_numpy())
+    assert cut.table().equals(whole.table())
+    assert whole.table()["n"].sum() == len(part)
+
+
+def test_no_rows_make_no_groups(part: pl.DataFrame) -> None:
+    bins = bin_sums(part.clear().lazy(), 0.0, 1.0, 4)
+    assert bins.is_empty() and set(STATISTICS) < set(bins.columns)
+
+
+def test_a_coarser_grouping_adds_the_finer_one_up(part: pl.DataFrame) -> None:
+    keys = (*MODEL, "episode", "axis")
+    coarse = episode_sums(part.lazy(), SMALL.short, keys)
+    fine = episode_sums(part.lazy(), SMALL.short).group_by(*keys, "horizon").agg(pl.col("n", "ae").sum())
+    both = coarse.join(fine, on=[*keys, "horizon"], validate="1:1")
+    assert len(both) == len(coarse) == len(fine)
+    np.testing.assert_allclose(both["ae"], both["ae_right"], rtol=1e-12)
+    assert both["n"].equals(both["n_right"].rename("n"))
 
 
 def test_every_reward_falls_in_one_bin(part: pl.DataFrame) -> None:

@@ -1,0 +1,98 @@
+"""Sums of predictions by group, of a table of any size: it is read a slice at a time.
+
+Terms are added in float64 and in row order, so the sums are the same to the bit for any number of threads and however the table
+is cut into slices.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+STATISTICS = ("n", "r", "rr", "p", "se", "ae")
+SLICE = 1 << 18  # rows in memory at a time
+
+Ids = NDArray[np.int64]
+
+
+def slices(table: pl.LazyFrame, rows: int = SLICE) -> Iterator[pl.DataFrame]:
+    """The table in pieces of about `rows` rows, in order; a table without rows yields none."""
+    return (piece for piece in table.collect_batches(chunk_size=rows, maintain_order=True) if len(piece))
+
+
+def grown(values: NDArray, size: int, fill: float = 0) -> NDArray:
+    """`values` [..., N], lengthened along the last axis to `size` (and half as much again, so that it seldom has to)."""
+    missing = size - values.shape[-1]
+    if missing <= 0:
+        return values
+    more = np.full((*values.shape[:-1], missing + size // 2), fill, values.dtype)
+    return np.concatenate([values, more], axis=-1)
+
+
+class Sums:
+    """STATISTICS by group: `n` count, `r` reward, `rr` squared reward, `p` prediction, `se` squared error, `ae` absolute error.
+
+    A group is a combination of values of `keys`, and of a bin where rows are told apart further. It costs little where rows of
+    equal keys follow one another, as an episode's do; bins may alternate freely.
+
+    Args:
+        keys: their names and types.
+        bins: how many bins there are, W.
+    """
+
+    def __init__(self, keys: pl.Schema, bins: int = 1) -> None:
+        self._keys, self._bins = keys, bins
+        self._known: dict[tuple[Any, ...], int] = {}  # values of the keys -> group, K in all
+        self._sums = np.zeros((len(STATISTICS), 0))  # [statistics, >= K * W]
+
+    def add(self, rows: pl.DataFrame, bin: Ids | None = None) -> Ids:
+        """Add N further rows.
+
+        Args:
+            rows: `keys`, `reward` and `reward_pred`.
+            bin: int64 [N], each in [0, W).
+
+        Returns:
+            int64 [N], the row's group and bin as one number below `size`.
+        """
+        ids = self._groups(rows) * self._bins
+        if bin is not None:
+            ids += bin
+        self._sums = grown(self._sums, self.size)
+        reward, predicted = (rows[name].cast(pl.Float64).to_numpy() for name in ("reward", "reward_pred"))
+        error = predicted - reward
+        terms = (1.0, reward, reward**2, predicted, error**2, np.abs(error))
+        for total, term in zip(self._sums, terms, strict=True):
+            np.add.at(total, ids, term)
+        return ids
+
+    @property
+    def size(self) -> int:
+        """K * W."""
+        return self._bins * len(self._known)
+
+    def table(self, **more: NDArray) -> pl.DataFrame:
+        """The groups that have rows, sorted: `keys`, `bin`, STATISTICS, and `more`, values [size] by `add`'s numbers."""
+        groups = pl.DataFrame(list(self._known), self._keys, orient="row")
+        bins = pl.DataFrame({"bin": pl.Series(range(self._bins), dtype=pl.Int64)})
+        columns = dict(zip(STATISTICS, self._sums[:, : self.size], strict=True)) | more
+        return (
+            groups.join(bins, how="cross", maintain_order="left_right")
+            .with_columns(pl.Series(name, values) for name, values in columns.items())
+            .filter(pl.col("n") > 0)
+            .sort(*self._keys, "bin")
+        )
+
+    def _groups(self, rows: pl.DataFrame) -> Ids:
+        """int64 [N]: the number of each row's combination of keys; new ones are numbered as they appear."""
+        changed = pl.Series([False]).new_from_index(0, len(rows) - 1)
+        for name in self._keys:
+            values = rows[name]
+            if values.null_count() or not (values == values[0]).all():  # cheaper than the next line, and mostly enough
+                changed |= values[1:].ne_missing(values[:-1])
+        starts = np.concatenate([[True], changed.to_numpy()])
+        runs = rows.select(self._keys.names())[np.flatnonzero(starts)].rows()
+        group = np.array([self._known.setdefault(run, len(self._known)) for run in runs])
+        return group[np.cumsum(starts) - 1]
