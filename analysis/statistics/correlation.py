@@ -14,8 +14,9 @@ from analysis.resample import Array, Resampling
 from analysis.statistics.draws import Ids, codes, counts
 from analysis.statistics.intervals import p_value, standard_error, student_z, z_scale
 from analysis.statistics.verdict import with_few_seeds
+from datasets.errors import DataError
 
-_FLAT = 1e-12  # a variance this small beside that of all points is rounding
+_FLAT = 1e-12  # a sum of squares this small beside that of all points is rounding
 POINT = ("encoder", "task", "algorithm")
 
 
@@ -30,8 +31,13 @@ def correlations(runs: pl.DataFrame, x: str, y: str, how: Resampling, clusters: 
     Returns:
         x, y, kind (`pearson`, `spearman`), within_task (whether task means, or ranks, were taken out: partial correlation given
         the task), estimate, low, high, p, points, clusters, seeds (fewest of a point), few_seeds. Undefined values are null.
+
+    Raises:
+        DataError: no run has both.
     """
     points = averaged(runs, x, y)
+    if points.is_empty():
+        raise DataError(f"no run has both {x} and {y}")
     drawn, units, freedom = cluster_draws(points, clusters, how)
     tasks = codes(points, "task")
     values = points[x].to_numpy(), points[y].to_numpy()
@@ -81,7 +87,8 @@ def correlate(x: Array, y: Array, weights: Array, strata: Ids) -> Array:
         weights @ (u * v) - (of_u * of_v / size).sum(1)
         for u, v, of_u, of_v in ((a, b, of_a, of_b), (a, a, of_a, of_a), (b, b, of_b, of_b))
     )
-    varies = (aa > _FLAT * (a @ a)) & (bb > _FLAT * (b @ b))
+    flat_a, flat_b = (_FLAT * (u @ u) + _FLAT**2 * (v @ v) for u, v in ((a, x), (b, y)))
+    varies = (aa > flat_a) & (bb > flat_b)
     with np.errstate(all="ignore"):
         return np.where(varies, np.clip(ab / np.sqrt(aa * bb), -1, 1), np.nan)
 

@@ -37,7 +37,8 @@ def student(estimate: float, draws: Array, confidence: float, units: int, freedo
 
 def standard_error(draws: Array, units: int, freedom: int) -> float:
     """Standard deviation of the resamples, times sqrt(units / freedom)."""
-    return float(np.std(draws[np.isfinite(draws)]) * np.sqrt(units / freedom)) if np.isfinite(draws).any() else float("nan")
+    finite = draws[np.isfinite(draws)]
+    return float(np.std(finite) * np.sqrt(units / freedom)) if len(finite) and freedom > 0 else float("nan")
 
 
 def share(estimate: float, draws: Array, confidence: float, units: int, freedom: int, trials: int) -> Interval:

@@ -9,6 +9,7 @@ from analysis.resample import Resampling
 from analysis.statistics import intervals
 from analysis.statistics.correlation import averaged, cluster_draws, correlate, correlations, ranks
 from analysis.statistics.draws import counts
+from datasets.errors import DataError
 
 HOW = Resampling(resamples=2000, confidence=0.95, seed=0)
 
@@ -97,7 +98,15 @@ def test_what_does_not_vary_has_no_correlation() -> None:
 
 def test_three_points_say_nothing_firm() -> None:
     found = only(correlations(table(3, 1, 3, 0.5), "error", "score", HOW), "pearson", False)
-    assert found["low"] is None or found["high"] - found["low"] > 1
+    assert found["high"] - found["low"] > 1.9
+    for encoders in (1, 2):
+        assert correlations(table(encoders, 1, 3, 0.5), "error", "score", HOW).select("low", "high", "p").null_count().row(0) == (
+            4,
+            4,
+            4,
+        )
+    with pytest.raises(DataError, match="no run has both error and score"):
+        correlations(table(2, 1, 3, 0.5).clear(), "error", "score", HOW)
 
 
 def test_p_and_interval_agree_on_what_is_an_effect() -> None:
