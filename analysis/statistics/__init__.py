@@ -2,5 +2,5 @@
 
 `draws` (what is resampled) and `intervals` (from resamples to an interval) serve `scores` and `improvement` (rliable's estimates)
 and `correlation`; `mixed` fits `regression` on `properties` of encoders. `multiple` corrects for many tests, `verdict` judges a
-claim. Every table has `estimate`, `low`, `high`, `seeds` and `few_seeds`. Definitions, measured coverage: docs/statistics.md.
+claim. Every table has `estimate`, `low`, `high`, `seeds` and `few_seeds`.
 """

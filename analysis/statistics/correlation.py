@@ -1,7 +1,7 @@
 """How two columns of runs go together: Pearson's and Spearman's correlation, over all points or within tasks.
 
 A point is one (encoder, task, algorithm): its seeds are averaged first. What is resampled are clusters of points. Ranks are taken
-once, of all points: ranks of each resample, with its ties, make Spearman's intervals too wide (docs/statistics.md).
+once, of all points: ranks of each resample, with its ties, make Spearman's intervals too wide.
 """
 
 from collections.abc import Sequence

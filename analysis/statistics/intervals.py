@@ -1,4 +1,4 @@
-"""From resamples to a confidence interval. Which of these is used where, and why: docs/statistics.md.
+"""From resamples to a confidence interval.
 
 `draws` are float64 [resamples], `freedom` is units less strata: the degrees of freedom of the units' spread.
 """
