@@ -14,7 +14,8 @@ setup:
 repro: setup
 	dvc repro
 
-test: setup
+test:
+	@scripts/setup.sh test
 	python -m pytest -n 2 --dist loadgroup
 
 lint: setup

@@ -1,7 +1,8 @@
 """The pieces that every figure is made of: colours, theme, and small multiples in Vega-Lite that share two signals.
 
 Each panel is a chart of its own that fills its container, so a page can lay panels out for any width. Panels know the
-signal `hidden` (representations switched off by the reader), and some know further ones that a control of the page sets.
+signals `hidden` (representations switched off by the reader) and `focus` (the one pointed at, in any chart or legend), and some
+know further ones that a control of the page sets.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ _STYLE = {
 _OTHERS = (("#E69F00", "triangle-down"), ("#56B4E9", "cross"), ("#F0E442", "triangle-right"))
 BASELINE = "#6b7280"
 INK = "#1f2937"
+_FAINT = "#dfe3e8"
 _FONT = "Helvetica Neue, Helvetica, Arial, sans-serif"
 _DIGITS = 5
 
@@ -71,10 +73,11 @@ def style(encoders: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {name: _STYLE.get(name) or next(others) for name in encoders}
 
 
-def colour(encoders: Sequence[str]) -> alt.Color:
-    """The encoding of representations as colours; the legend is the page's own."""
+def colour(encoders: Sequence[str]) -> Any:
+    """Representations as colours, all but one grey while the reader points at it; the legend is the page's own."""
     chosen = style(encoders)
-    return alt.Color("encoder:N", legend=None, scale=alt.Scale(domain=list(chosen), range=[c for c, _ in chosen.values()]))
+    scale = alt.Scale(domain=list(chosen), range=[c for c, _ in chosen.values()])
+    return alt.when(_ELSEWHERE).then(alt.value(_FAINT)).otherwise(alt.Color("encoder:N", legend=None, scale=scale))
 
 
 def shape(encoders: Sequence[str]) -> alt.Shape:
@@ -105,17 +108,18 @@ def tooltip(table: pl.DataFrame, columns: Sequence[str]) -> list[alt.Tooltip]:
     ]
 
 
-def hidden() -> alt.Parameter:
-    """The signal that lists the representations switched off."""
-    return alt.param(name="hidden", value=[])
+def signals() -> list[alt.Parameter]:
+    """What every panel is told by the page: the representations switched off, and the one that the reader points at."""
+    return [alt.param(name="hidden", value=[]), alt.param(name="focus", value="")]
 
 
 VISIBLE = "indexof(hidden, datum.encoder) < 0"
+_ELSEWHERE = "focus != '' && datum.encoder != focus"
 
 
 def panel(title: str, chart: alt.LayerChart | alt.Chart, height: int = 240, params: Sequence[alt.Parameter] = ()) -> Panel:
     """Finish a chart as a panel: container width, theme, and the signals."""
-    finished = chart.add_params(hidden(), *params).properties(width="container", height=height, background="transparent")
+    finished = chart.add_params(*signals(), *params).properties(width="container", height=height, background="transparent")
     finished = finished.configure(font=_FONT, padding={"left": 2, "right": 6, "top": 6, "bottom": 2})
     grid = {"gridColor": "#e5e7eb", "domainColor": "#9ca3af", "tickColor": "#9ca3af", "labelColor": INK, "titleColor": INK}
     finished = finished.configure_axis(**grid, labelFontSize=11, titleFontSize=12, titleFontWeight="normal", labelOverlap=True)

@@ -9,7 +9,10 @@ from typing import Any
 
 import polars as pl
 
+from analysis.cards import Card
 from analysis.charts import Figure, Panel, style
+from analysis.filmstrip import Filmstrip
+from analysis.verdicts import Told
 
 _FOLDER = Path(__file__).parent / "page"
 _STATIC_WIDTH = 420
@@ -18,13 +21,18 @@ _ROUNDING = 1e-12  # figures this small are what is left of a zero
 
 @dataclass(frozen=True)
 class Section:
-    """What is shown of one task and algorithm."""
+    """What is shown of one task and algorithm, or (without findings) of one task or all of them.
+
+    Attributes:
+        name: unique on the page, a fragment of its address.
+    """
 
     name: str
     title: str
     findings: list[str]
-    headline: pl.DataFrame
+    headline: pl.DataFrame | None
     figures: list[Figure]
+    filmstrip: Filmstrip | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,16 @@ class Page:
     provenance: Mapping[str, str]
     params: str
     missing: Sequence[str] = field(default_factory=list)
+    commit: str = ""
+    claims: Sequence[Told] = field(default_factory=list)
+    verdicts: str = ""
+    cards: Sequence[Card] = field(default_factory=list)
+    costs: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    @property
+    def found(self) -> list[Section]:
+        """Sections with findings."""
+        return [section for section in self.sections if section.findings or section.headline is not None]
 
 
 def static_svg(panel: Panel) -> str:

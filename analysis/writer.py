@@ -1,20 +1,28 @@
 """The report folder: the page, every panel as SVG, and tidy tables for `dvc plots`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from analysis.baselines import BASELINES
+from analysis.cards import cards
 from analysis.charts import Figure
+from analysis.evidence import Evidence
 from analysis.figures import breakdown_figure, contrast_figure, horizon_figure, shift_figure
+from analysis.figures_dynamics import dynamics_figure
 from analysis.figures_over_time import learning_figure, online_figure, trace_figure
+from analysis.figures_relation import relation_figure
+from analysis.figures_trust import calibration_figure
+from analysis.figures_why import manifold_figure, nuisance_figure, probe_figure
+from analysis.filmstrip import filmstrip
 from analysis.findings import caveat, findings
 from analysis.metrics import DIGITS
 from analysis.online import curves, ends
 from analysis.page import Look, Page, Section, render_page, static_svg
 from analysis.results import Results
+from analysis.verdicts import summary, told
 
 TITLE = "Do pre-trained visual representations help a world model?"
 
@@ -28,6 +36,9 @@ class Context:
         expert_return: task -> mean return of the expert's episodes in the data.
         provenance: input -> digest.
         params: the parameters as text.
+        commit: of the code that made the page; empty where it is not known.
+        evidence: what was measured beside reward error.
+        frames: task -> look's variant -> step -> PNG, of the episode that a filmstrip shows (`filmstrip.chosen_episode`).
     """
 
     preset: str
@@ -37,11 +48,15 @@ class Context:
     expert_return: Mapping[str, float]
     provenance: Mapping[str, str]
     params: str
+    commit: str = ""
+    evidence: Evidence = field(default_factory=Evidence)
+    frames: Mapping[str, Mapping[str, Mapping[int, bytes]]] = field(default_factory=dict)
 
 
 def write_report(results: Results, context: Context, folder: Path) -> None:
     """Write `index.html`, `figures/*.svg` and `plots/*.csv` below `folder`."""
     sections = [_section(results, task, algorithm, context) for task, algorithm in results.cells]
+    sections += _representations(results, context.evidence)
     svgs = {}
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for section in sections:
@@ -49,14 +64,14 @@ def write_report(results: Results, context: Context, folder: Path) -> None:
             for index, panel in enumerate(figure.panels):
                 svg = static_svg(panel)
                 svgs[section.name, figure.name, index] = svg
-                prefix = f"{section.name}-" if len(sections) > 1 else ""
+                prefix = f"{section.name}-" if len(results.cells) > 1 or section.headline is None else ""
                 (folder / "figures" / f"{prefix}{figure.name}-{index + 1}.svg").write_text(svg)
     tasks = ", ".join(dict.fromkeys(task for task, _ in results.cells))
     algorithms = ", ".join(dict.fromkeys(algorithm for _, algorithm in results.cells))
     page = Page(
         title=TITLE,
         subtitle=f"{tasks} · {algorithms} · selected representation: {results.selected} · preset {context.preset}",
-        caveat=caveat(results, context.confidence),
+        caveat=" ".join([caveat(results, context.confidence), *context.evidence.trust]),
         encoders=results.encoders,
         selected=results.selected,
         looks=context.looks,
@@ -65,6 +80,11 @@ def write_report(results: Results, context: Context, folder: Path) -> None:
         provenance=context.provenance,
         params=context.params,
         missing=results.missing,
+        commit=context.commit,
+        claims=told(context.evidence.claims),
+        verdicts=summary(context.evidence.claims),
+        cards=cards(results, context.evidence),
+        costs=context.evidence.costs,
     )
     (folder / "index.html").write_text(render_page(page, svgs))
     _write_plots(results, folder / "plots")
@@ -77,6 +97,8 @@ def _section(results: Results, task: str, algorithm: str, context: Context) -> S
         horizon_figure(results, task, algorithm),
         trace_figure(results, task, algorithm),
         breakdown_figure(results, task, algorithm),
+        calibration_figure(context.evidence, results.encoders, task, algorithm),
+        dynamics_figure(context.evidence, results.encoders, task, algorithm),
         learning_figure(results, task, algorithm),
         online_figure(results, task, algorithm, context.expert_return),
     ]
@@ -86,7 +108,22 @@ def _section(results: Results, task: str, algorithm: str, context: Context) -> S
         findings=findings(results, task, algorithm, context.expert_return),
         headline=headline(results, task, algorithm),
         figures=[figure for figure in figures if figure is not None],
+        filmstrip=filmstrip(results.traces, task, algorithm, results.encoders, context.frames.get(task, {})),
     )
+
+
+def _representations(results: Results, evidence: Evidence) -> list[Section]:
+    """What needs no world model, by task, and what all tasks say together."""
+    sections = []
+    for task in dict.fromkeys(task for task, _ in results.cells):
+        figures = [make(evidence, results.encoders, task) for make in (manifold_figure, probe_figure, nuisance_figure)]
+        chosen = [figure for figure in figures if figure is not None]
+        if chosen:
+            sections.append(Section(f"{task}-representations", f"{task}: the representations themselves", [], None, chosen))
+    relation = relation_figure(results)
+    if relation is not None:
+        sections.append(Section("all", "Everything together", [], None, [relation]))
+    return sections
 
 
 def headline(results: Results, task: str, algorithm: str) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Sets up what the project needs on this machine: .venv with the frozen dependencies, and headless OpenGL. Quick when done.
+# `scripts/setup.sh test` also sees to the browser that the report is tested in.
 # PYTHON=/path/to/python chooses the interpreter.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -54,4 +55,8 @@ if [[ ! -f .venv/encore-gl ]]; then
   have_gl || { apt_install libegl1 libgl1-mesa-dri && have_gl; } || { apt_install libosmesa6 && have_gl; } ||
     fail "no headless OpenGL: install libegl1 libgl1-mesa-dri (or libosmesa6) with your system's package manager, then run this again"
   touch .venv/encore-gl
+fi
+
+if [[ ${1:-} == test ]] && ! command -v chromium >/dev/null; then
+  apt_install chromium || echo "no chromium (install it with your system's package manager): the report is not tested in a browser" >&2
 fi

@@ -89,7 +89,8 @@ class _NormSilu(torch.autograd.Function):
         by_scale = grad * unit
         of_scale = by_scale @ scale if scale.dim() == 1 else torch.linalg.vecdot(by_scale, scale)
         mean = of_scale.unsqueeze(-1).div_(-unit.shape[-1])
-        return (grad * scale).addcmul_(unit, mean).mul_(rstd), by_scale.sum_to_size(scale.shape)
+        to_scale = by_scale.flatten(0, -2).sum(0) if scale.dim() == 1 else by_scale.sum_to_size(scale.shape)
+        return (grad * scale).addcmul_(unit, mean).mul_(rstd), to_scale
 
 
 def trunk(inputs: int, units: int, layers: int) -> nn.Sequential:

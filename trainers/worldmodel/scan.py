@@ -7,7 +7,7 @@ contiguous. `RSSM.observe_step` is the same step in plain operations, and what t
 Under `torch.func.vmap` several models' scans are one: rows are then [L, M, B, ...] and weights [M, ...], M models.
 """
 
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -169,7 +169,8 @@ class _Scan(torch.autograd.Function):
         deter, stoch = torch.zeros_like(old_deter[0]), torch.zeros_like(soft[0])  # gradients that come from the step after
         from_deter, *from_latent = grads[:3]
         by_deter = torch.zeros_like(deters) if from_deter is None else from_deter
-        by_prob = sum((grad for grad in from_latent if grad is not None), start=torch.zeros_like(soft[:1]))
+        known = [grad for grad in from_latent if grad is not None]
+        by_prob = reduce(torch.add, known) if known else torch.zeros_like(soft[:1])
         steps = _steps(
             by_deter, by_prob.expand(soft.shape), keep, soft, by_old, by_gates, to_logits, to_gates, post.given,
             blocked(core.given), read.given.flatten(-2),
