@@ -2,8 +2,9 @@
 
     python -m pipeline.evaluate --encoder state --task cartpole_swingup --algorithm dreamerv3
 
-Writes `results/parts/ENCODER/TASK/ALGORITHM/{reward_error,latents,learning}.parquet`, one row per prediction. Tiny variant: in a
-copy of params.yaml set `evaluate.horizon: 2` and `evaluate.long_starts: 0`, then add `--params COPY`.
+Writes `results/parts/ENCODER/TASK/ALGORITHM/`: `reward_error.parquet`, one row per prediction; `dynamics.parquet` and
+`calibration.parquet`, one row per episode (docs/tables.md); `latents.parquet`, `learning.parquet`. Tiny variant: in a copy of
+params.yaml set `evaluate.horizon: 2` and `evaluate.long_starts: 0`, then add `--params COPY`.
 """
 
 from pathlib import Path
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from datasets.episodes import Trajectories
     from datasets.frames import Look
     from trainers.evaluate import Latents, Predictions
+    from trainers.probes.measures import Calibration, Dynamics
 
-CODE = ("pipeline/evaluate.py", "trainers/evaluate.py", *training.CODE)
+CODE = (
+    "pipeline/evaluate.py", "trainers/evaluate.py", "trainers/quantiles.py", "trainers/worldmodel/observation.py",
+    *(f"trainers/probes/{n}.py" for n in ("measures", "probe", "ridge", "targets")), *training.CODE,
+)  # fmt: skip
 
 
 def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
@@ -55,23 +60,31 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
     from trainers.checkpoint import load_world_model
     from trainers.data import load_rows
     from trainers.evaluate import filter_episodes, predict_rewards, sample_latents
+    from trainers.probes.measures import HORIZONS, LatentProbe, Measures, fit_latent_probe, targets
 
     torch.set_num_threads(p.compute.threads)
     models = Path("models") / task / encoder / algorithm
     verify(models)
     data = load_trajectories(Path("data/trajectories") / task)
     looks = [frames.look for frames in load_frames_index(Path("data/frames") / task).sets]
+    looks.sort(key=lambda look: look.variant != DEFAULT)  # its rows are what probes are fitted to
     expected = {"encoder": canonical(encoder), "task": task, "algorithm": algorithm}
     paths = {seed: models / f"seed-{seed}" / MODEL for seed in p.train.seeds}
     trained = {seed: load_world_model(path, p.compute.device, seed=seed, **expected).model for seed, path in paths.items()}
     folder = Path("data/embeddings") / task / encoder
     tokens = training.reads_tokens(folder, [look.variant for look in looks], p.train.of(algorithm).loop.reads)
     predictions: list[pl.DataFrame] = []
+    dynamics: list[pl.DataFrame] = []
+    calibration: list[pl.DataFrame] = []
     latents: list[pl.DataFrame] = []
+    probes: dict[int, LatentProbe] = {}
+    training_episodes, longest = data.episodes(validation=False), p.evaluate.horizon
     for look in track(looks, len(looks), "look", f"evaluate {algorithm} {encoder}"):
         episodes = data.episodes(True, DEFAULT if look.paired else look.variant)
         embeddings = load_tokens(folder, look.variant) if tokens else load_embeddings(folder, look.variant)
-        rows = load_rows(data, embeddings, episodes, p.compute.device)
+        default = look.variant == DEFAULT
+        rows = load_rows(data, embeddings, episodes + (training_episodes if default else []), p.compute.device)
+        given = None
         for seed, model in trained.items():
             identity: Identity = {
                 "encoder": canonical(encoder),
@@ -80,20 +93,31 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
                 "preset": p.preset,
                 "task": task,
             }
+            if default:
+                probes[seed] = fit_latent_probe(model, data, rows, training_episodes, len(episodes))
             filtered = filter_episodes(model, data, rows, episodes)
-            made = predict_rewards(model, filtered, p.evaluate.horizon, p.evaluate.long_starts)
-            predictions.append(_prediction_table(made, identity, look, data))
-            if look.variant == DEFAULT:
+            given = targets(data, rows, filtered.index.flatten()) if given is None else given
+            horizons = {longest, *(h for h in HORIZONS if h <= longest)} if default else {0, longest}
+            measures = Measures(model, filtered, given, probes[seed], horizons)
+            made = predict_rewards(model, filtered, longest, p.evaluate.long_starts, measures.visit)
+            predictions.append(_episode_table(made, identity, look, data))
+            dynamics.append(_episode_table(measures.dynamics(), identity, look, data))
+            calibration.append(_episode_table(measures.calibration(), identity, look, data))
+            if default:
                 latents.append(_latent_table(sample_latents(model, filtered, p.evaluate.latents), identity))
     table = pl.concat(predictions)
     table.write_parquet(result / "reward_error.parquet")
+    pl.concat(dynamics).write_parquet(result / "dynamics.parquet")
+    pl.concat(calibration).write_parquet(result / "calibration.parquet")
     pl.concat(latents).write_parquet(result / "latents.parquet")
     pl.concat([pl.read_parquet(models / f"seed-{seed}" / LEARNING) for seed in trained]).write_parquet(result / LEARNING)
     log(f"evaluate {algorithm} {encoder}: {len(table)} predictions; default look, filtering: R2 {_r2(table):.3f}")
 
 
-def _prediction_table(made: "Predictions", identity: Identity, look: "Look", data: "Trajectories") -> "pl.DataFrame":
-    """The schema of results/reward_error.parquet (docs/tables.md)."""
+def _episode_table(
+    made: "Predictions | Dynamics | Calibration", identity: Identity, look: "Look", data: "Trajectories"
+) -> "pl.DataFrame":
+    """The schemas of results/{reward_error,dynamics,calibration}.parquet (docs/tables.md)."""
     import numpy as np
     import polars as pl
 

@@ -123,12 +123,24 @@ class Predictor(Protocol[S]):
         """
         ...
 
+    def filter_with_kl(self, observation: Tensor, index: Tensor, action: Tensor, is_first: Tensor) -> tuple[S, Tensor | None]:
+        """`filter`, and KL(posterior || prior) of each row's latent in nats, [B, L]; None where latents are not random."""
+        ...
+
     def imagine_step(self, state: S, action: Tensor, sample: bool) -> S:
         """One step without observation: state [n, ...], action [n, A] -> state [n, ...]."""
         ...
 
     def expected_reward(self, state: S) -> Tensor:
         """Predicted reward [...] of states [..., *]."""
+        ...
+
+    def reward_quantiles(self, state: S, levels: Tensor) -> Tensor:
+        """Quantiles [..., Q] of the predicted reward of states [..., *], at levels [Q] (`trainers.quantiles`)."""
+        ...
+
+    def latent_error(self, imagined: S, encoded: S) -> Tensor | None:
+        """Mean squared error [...] of imagined latents, beside those encoded; None of models whose latents are random."""
         ...
 
     def feature(self, state: S) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from trainers.dinowm.config import Config
 from trainers.dinowm.predictor import Predictor
 from trainers.models import Group, Loss, Metrics, read_rows
+from trainers.quantiles import binned_quantiles
 from trainers.worldmodel.layers import mlp
 from trainers.worldmodel.losses import BINS, reward_bins, two_hot_loss, two_hot_mean
 from trainers.worldmodel.observation import standardisation
@@ -109,6 +110,14 @@ class DinoWm(nn.Module):
         """Predicted reward [...] of the last frames of histories [...]."""
         return two_hot_mean(self.reward_head(state.feature), self.bins)
 
+    def reward_quantiles(self, state: History, levels: Tensor) -> Tensor:
+        """Quantiles [..., Q] at levels [Q] of the reward of the last frames of histories [...]."""
+        return binned_quantiles(torch.softmax(self.reward_head(state.feature), -1), self.bins, levels)
+
+    def latent_error(self, imagined: History, encoded: History) -> Tensor:
+        """Mean squared error [...] of the last frame's standardised tokens."""
+        return (last_tokens(imagined) - last_tokens(encoded)).square().mean((-2, -1))
+
     def feature(self, state: History) -> Tensor:
         """[..., width]."""
         return state.feature
@@ -165,6 +174,10 @@ class DinoWm(nn.Module):
         filled = there.sum(1).expand(index.shape)
         return History(tokens[:, held] * there[:, :, None, None], action[:, after] * there[:, :, None], filled, feature)
 
+    def filter_with_kl(self, observation: Tensor, index: Tensor, action: Tensor, is_first: Tensor) -> tuple[History, None]:
+        """`filter`, and None: nothing is random."""
+        return self.filter(observation, index, action, is_first), None
+
     def initial(self, tokens: Tensor) -> History:
         """The history of an episode's first frames, tokens [..., P, D]."""
         lead = tokens.shape[:-2]
@@ -193,6 +206,12 @@ class DinoWm(nn.Module):
         _, after = self.step(state, action)
         seen, fresh = pushed(after, tokens), self.initial(tokens)
         return History(*(_where(is_first, new, old) for new, old in zip(fresh, seen, strict=True)))
+
+
+def last_tokens(state: History) -> Tensor:
+    """[..., P, D], of the last frame of histories [...]."""
+    at = (state.filled - 1)[..., None, None, None]
+    return torch.take_along_dim(state.tokens, at, -3).squeeze(-3)
 
 
 def pushed(state: History, tokens: Tensor) -> History:

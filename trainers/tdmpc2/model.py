@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trainers.models import ROWS_AT_ONCE, Group, Loss, read_rows
+from trainers.quantiles import binned_quantiles
 from trainers.tdmpc2.config import BINS, POLICY_EPS, TAU, Config
 from trainers.tdmpc2.encoder import ENCODERS
 from trainers.tdmpc2.ensemble import Ensemble
@@ -17,6 +18,7 @@ from trainers.tdmpc2.losses import model_loss, policy_loss
 from trainers.tdmpc2.maths import bins, history, regression_mean
 from trainers.tdmpc2.noise import Noise, draw
 from trainers.tdmpc2.policy import Policy
+from trainers.worldmodel.losses import symexp
 from trainers.worldmodel.types import Batch
 
 
@@ -141,6 +143,10 @@ class TDMPC2(nn.Module):
         latent = read_rows(self.encode, observation, rows, max(ROWS_AT_ONCE // frames, 1)).unflatten(0, index.shape)
         return State(latent, torch.cat([latent[:, :1], latent[:, :-1]], 1), action)
 
+    def filter_with_kl(self, observation: Tensor, index: Tensor, action: Tensor, is_first: Tensor) -> tuple[State, None]:
+        """`filter`, and None: no latent is random."""
+        return self.filter(observation, index, action, is_first), None
+
     def imagine_step(self, state: State, action: Tensor, sample: bool = False) -> State:
         """One step without observation: state [n, ...], action [n, A] -> state [n, ...]; nothing in it is random."""
         return State(self.next(state.latent, action), state.latent, action)
@@ -148,6 +154,15 @@ class TDMPC2(nn.Module):
     def expected_reward(self, state: State) -> Float[Tensor, "..."]:
         """[...], of the transition into states [..., *]."""
         return regression_mean(self.reward_logits(state.before, state.action), self.bins)
+
+    def reward_quantiles(self, state: State, levels: Tensor) -> Tensor:
+        """Quantiles [..., Q] at levels [Q], of the transition into states [..., *]; the bins lie in symlog, so symexp follows."""
+        probs = torch.softmax(self.reward_logits(state.before, state.action), -1)
+        return symexp(binned_quantiles(probs, self.bins, levels))
+
+    def latent_error(self, imagined: State, encoded: State) -> Tensor:
+        """Mean squared error [...] of latents."""
+        return (imagined.latent - encoded.latent).square().mean(-1)
 
     def feature(self, state: State) -> Tensor:
         """[..., Z]."""

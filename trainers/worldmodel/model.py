@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from trainers.models import Group, Loss, Metrics, read_rows
 from trainers.processes import gathered
+from trainers.quantiles import binned_quantiles
 from trainers.worldmodel.alignment import barlow, infonce
 from trainers.worldmodel.config import ModelConfig
 from trainers.worldmodel.layers import linear, mlp
-from trainers.worldmodel.losses import BINS, balanced_kl, reward_bins, two_hot_loss, two_hot_mean
+from trainers.worldmodel.losses import BINS, balanced_kl, categorical_kl, reward_bins, two_hot_loss, two_hot_mean
 from trainers.worldmodel.observation import OBSERVATIONS, FrameReconstruction
 from trainers.worldmodel.rssm import RSSM
 from trainers.worldmodel.types import Batch, Noise, Posterior, State
@@ -99,8 +100,13 @@ class WorldModel(nn.Module):
 
     def filter(self, observation: Tensor, index: Tensor, action: Tensor, is_first: Tensor) -> State:
         """States [B, L, ...] of whole episodes under the most probable latents (see `models.Predictor`)."""
+        return self.filter_with_kl(observation, index, action, is_first)[0]
+
+    def filter_with_kl(self, observation: Tensor, index: Tensor, action: Tensor, is_first: Tensor) -> tuple[State, Tensor]:
+        """`filter`, and KL(posterior || prior) [B, L] of each row's latent, in nats: the error of one predicted step."""
         embed = read_rows(self.embed, observation, index.flatten()).unflatten(0, index.shape)
-        return self.observe(embed, action, is_first, sample=False).states
+        posterior = self.observe(embed, action, is_first, sample=False)
+        return posterior.states, categorical_kl(posterior.post_logits, posterior.prior_logits)
 
     def imagine_step(self, state: State, action: Tensor, sample: bool = True) -> State:
         """One step without observation: state [B, ...], action [B, A] -> state [B, ...]."""
@@ -117,6 +123,13 @@ class WorldModel(nn.Module):
     def expected_reward(self, state: State) -> Tensor:
         """Expected reward [...] of states [..., *]."""
         return self.reward(self.feature(state))
+
+    def reward_quantiles(self, state: State, levels: Tensor) -> Tensor:
+        """Quantiles [..., Q] of the reward of states [..., *] at levels [Q]: of the head's distribution, not the latents'."""
+        return binned_quantiles(torch.softmax(self.reward_head(self.feature(state)), -1), self.bins, levels)
+
+    def latent_error(self, imagined: State, encoded: State) -> None:
+        """None: latents are random; `filter_with_kl` compares their distributions."""
 
     def continuation(self, feature: Tensor) -> Tensor:
         """Probability [...] that the episode goes on, of features [..., F]."""
