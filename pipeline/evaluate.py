@@ -8,10 +8,11 @@ params.yaml set `evaluate.horizon: 2` and `evaluate.long_starts: 0`, then add `-
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from datasets.manifest import digest, verify
 from pipeline import training
+from pipeline.columns import literals, look_columns
 from pipeline.log import log, track
 from pipeline.params import Params, canonical, load_params
 from pipeline.stage import run
@@ -19,8 +20,6 @@ from pipeline.training import LEARNING, MODEL, Identity
 from pipeline.work import code_digest, open_work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import polars as pl
 
     from datasets.episodes import Trajectories
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from trainers.probes.measures import Calibration, Dynamics
 
 CODE = (
-    "pipeline/evaluate.py", "trainers/evaluate.py", "trainers/quantiles.py", "trainers/worldmodel/observation.py",
+    "pipeline/evaluate.py", "pipeline/columns.py", "trainers/evaluate.py", "trainers/quantiles.py",
+    "trainers/worldmodel/observation.py",
     *(f"trainers/probes/{n}.py" for n in ("measures", "probe", "ridge", "targets")), *training.CODE,
 )  # fmt: skip
 
@@ -121,8 +121,7 @@ def _episode_table(
     import numpy as np
     import polars as pl
 
-    columns: dict[str, Any] = _literals(identity)
-    columns |= _literals({"variant": look.variant, "axis": look.axis, "severity": float(look.severity), "split": look.split})
+    columns = literals(identity) | look_columns(look)
     columns |= {"quality": pl.Series(np.array(data.quality)[made.episode])}
     columns |= {name: pl.Series(values) for name, values in made._asdict().items()}
     return pl.select(**columns)
@@ -131,18 +130,10 @@ def _episode_table(
 def _latent_table(made: "Latents", identity: Identity) -> "pl.DataFrame":
     import polars as pl
 
-    columns: dict[str, Any] = _literals({name: identity[name] for name in ("encoder", "algorithm", "seed", "task")})
+    columns = literals({name: identity[name] for name in ("encoder", "algorithm", "seed", "task")})
     columns |= {name: pl.Series(values) for name, values in made._asdict().items() if name != "feature"}
     columns |= {"feature": pl.Series(made.feature.astype("float32")).cast(pl.List(pl.Float32))}
     return pl.select(**columns)
-
-
-def _literals(values: "Mapping[str, str | int | float]") -> dict[str, Any]:
-    """Columns of one value each: String, Int64 or Float64."""
-    import polars as pl
-
-    types = {str: pl.String, int: pl.Int64, float: pl.Float64}
-    return {name: pl.lit(value, types[type(value)]) for name, value in values.items()}
 
 
 def _r2(table: "pl.DataFrame") -> float:
