@@ -33,6 +33,40 @@ LOOKS: dict[str, pl.DataType] = {
     "body_contrast_default": pl.Float64(), "states": pl.Int64(),
 }  # fmt: skip
 
+_LOOK: dict[str, pl.DataType] = {
+    "variant": pl.String(), "axis": pl.String(), "severity": pl.Float64(), "split": pl.String(),
+}  # fmt: skip
+_MODEL: dict[str, pl.DataType] = {
+    "encoder": pl.String(), "algorithm": pl.String(), "seed": pl.Int64(), "preset": pl.String(), "task": pl.String(),
+}  # fmt: skip
+_ENCODER: dict[str, pl.DataType] = {"encoder": pl.String(), "preset": pl.String(), "task": pl.String()}
+_EPISODE: dict[str, pl.DataType] = {"quality": pl.String(), "episode": pl.Int32()}
+
+DYNAMICS: dict[str, pl.DataType] = {
+    **_MODEL, **_LOOK, **_EPISODE, "horizon": pl.Int32(), "metric": pl.String(), "n": pl.Int64(), "value": pl.Float64(),
+}  # fmt: skip
+
+CALIBRATION: dict[str, pl.DataType] = {
+    **_MODEL, **_LOOK, **_EPISODE, "horizon": pl.Int32(), "level": pl.Float64(), "n": pl.Int64(), "inside": pl.Int64(),
+    "width": pl.Float64(),
+}  # fmt: skip
+
+PROBES: dict[str, pl.DataType] = {
+    **_ENCODER, **_LOOK, **_EPISODE, "target": pl.String(), "method": pl.String(), "n": pl.Int64(), "value": pl.Float64(),
+}  # fmt: skip
+
+PROPERTIES: dict[str, pl.DataType] = {**_ENCODER, **_LOOK, "property": pl.String(), "value": pl.Float64()}
+
+SAMPLE: dict[str, pl.DataType] = {
+    "encoder": pl.String(), "task": pl.String(), "episode": pl.Int32(), "t": pl.Int32(), "reward": pl.Float32(),
+    "feature": pl.List(pl.Float32()),
+}  # fmt: skip
+
+ENCODERS: dict[str, pl.DataType] = {
+    "encoder": pl.String(), "architecture": pl.String(), "objective": pl.String(), "data": pl.String(), "images": pl.Int64(),
+    "language": pl.Boolean(), "temporal": pl.Boolean(), "dim": pl.Int64(),
+}  # fmt: skip
+
 COSTS: dict[str, pl.DataType] = {
     "stage": pl.String(), "out": pl.String(), "key": pl.String(), "wall_s": pl.Float64(), "cpu_s": pl.Float64(),
     "finished": pl.String(), "host": pl.String(), "hardware": pl.String(),
@@ -70,6 +104,15 @@ def write_table(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
         table.sink_parquet(path, compression="zstd", maintain_order=True)
     else:
         table.write_parquet(path, compression="zstd")
+
+
+def encoders_table(paths: Iterable[Path]) -> pl.DataFrame:
+    """What is known of every encoder, one row each, from the parts of several tasks.
+
+    Raises:
+        DataError: as `scan_parts`.
+    """
+    return scan_parts(paths, ENCODERS).collect().unique("encoder", keep="first", maintain_order=True)
 
 
 def costs_table(notes: Iterable[Mapping[str, object]]) -> pl.DataFrame:

@@ -155,7 +155,7 @@ def _encoder_table(known: dict[str, Any], dim: int | None) -> "pl.DataFrame":
     import polars as pl
 
     types = {"images": pl.Int64, "language": pl.Boolean, "temporal": pl.Boolean}
-    own = {name: pl.lit(value, types.get(name, pl.String)) for name, value in known.items()}
+    own: dict[str, Any] = {name: pl.lit(value, types.get(name, pl.String)) for name, value in known.items()}
     return pl.select(**own, dim=pl.lit(dim, pl.Int64))
 
 

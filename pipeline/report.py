@@ -2,9 +2,9 @@
 
     python -m pipeline.report
 
-Reads the parts of the selected encoder and the references (`results/parts`, `results/online`), the looks and the returns of
-the data. Writes `report/index.html` with its figures and plot tables, `results/*.parquet` and `metrics.json`. Tiny variant:
-the same command with `report.bootstrap: 50` in params.yaml.
+Reads the parts of the selected encoder and the references (`results/parts`, `results/probes`, `results/online`), the looks and
+the returns of the data. Writes `report/index.html` with its figures and plot tables, `results/*.parquet` and `metrics.json`.
+Tiny variant: the same command with `report.bootstrap: 50` in params.yaml.
 """
 
 from collections.abc import Iterable
@@ -35,6 +35,7 @@ class Inputs:
     """Folders to read, by canonical encoder name (selected first) and by task."""
 
     parts: dict[str, list[Path]]
+    probes: dict[str, list[Path]]
     online: dict[str, list[Path]]
     frames: dict[str, Path]
     trajectories: dict[str, Path]
@@ -43,7 +44,7 @@ class Inputs:
     @property
     def digests(self) -> dict[str, str]:
         """Path -> digest of what it holds."""
-        folders = [f for group in (self.parts, self.online) for chosen in group.values() for f in chosen]
+        folders = [f for group in (self.parts, self.probes, self.online) for chosen in group.values() for f in chosen]
         return {f.as_posix(): digest(f) for f in (*self.trajectories.values(), *self.frames.values(), *folders)}
 
 
@@ -67,6 +68,7 @@ def find_inputs(p: Params) -> Inputs:
     names = {encoder: names[encoder] for encoder in dict.fromkeys(canonical(name) for name in p.references)}
     cells = [(task, algorithm) for task in p.tasks for algorithm in p.algorithms]
     parts = {encoder: [RESULTS / "parts" / name / t / a for t, a in cells] for encoder, name in names.items()}
+    probes = {encoder: [RESULTS / "probes" / name / task for task in p.tasks] for encoder, name in names.items()}
     online: dict[str, list[Path]] = {}
     missing = []
     for encoder in dict.fromkeys([canonical(p.encoder), "scratch"]):
@@ -83,7 +85,7 @@ def find_inputs(p: Params) -> Inputs:
     if not online:
         raise DataError(f"{missing[0]} Run `dvc repro`")
     tasks = {task: Path("data/frames") / task for task in p.tasks}
-    return Inputs(parts, online, tasks, {task: Path("data/trajectories") / task for task in p.tasks}, missing)
+    return Inputs(parts, probes, online, tasks, {task: Path("data/trajectories") / task for task in p.tasks}, missing)
 
 
 def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> None:
@@ -95,11 +97,11 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
     from analysis.results import summarise, summary_table
     from analysis.writer import write_report
 
-    for folders in (*inputs.parts.values(), *inputs.online.values()):
+    for folders in (*inputs.parts.values(), *inputs.probes.values(), *inputs.online.values()):
         for folder in folders:
             verify(folder)
     reward_error = {encoder: [f / "reward_error.parquet" for f in folders] for encoder, folders in inputs.parts.items()}
-    every_part = [f for folders in inputs.parts.values() for f in folders]
+    every_part, probed = ([f for folders in of.values() for f in folders] for of in (inputs.parts, inputs.probes))
     learning = tables.scan_parts([f / "learning.parquet" for f in every_part], tables.LEARNING).collect()
     online_parts = [f / "online.parquet" for folders in inputs.online.values() for f in folders]
     online = tables.scan_parts(online_parts, tables.ONLINE).collect()
@@ -119,6 +121,11 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
         "learning": learning,
         "online": online,
         "looks": pl.concat([look_statistics(folder) for folder in inputs.frames.values()]),
+        "dynamics": tables.scan_parts([f / "dynamics.parquet" for f in every_part], tables.DYNAMICS),
+        "calibration": tables.scan_parts([f / "calibration.parquet" for f in every_part], tables.CALIBRATION),
+        "probes": tables.scan_parts([f / "probes.parquet" for f in probed], tables.PROBES),
+        "properties": tables.scan_parts([f / "properties.parquet" for f in probed], tables.PROPERTIES),
+        "encoders": tables.encoders_table([f / "encoder.parquet" for f in probed]),
         "costs": tables.costs_table(costs()),
     }
     for name, table in outputs.items():

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from analysis.tables import LEARNING, LOOKS, ONLINE, REWARD_ERROR
+from analysis.tables import CALIBRATION, DYNAMICS, ENCODERS, LEARNING, LOOKS, ONLINE, PROBES, PROPERTIES, REWARD_ERROR, SAMPLE
 from datasets.episodes import Trajectories
 from datasets.frames import Frames, FrameSet, Look, save_frames_index
 from datasets.manifest import write_manifest
@@ -119,6 +119,62 @@ def online(encoder: str, task: str = TASK) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=ONLINE, orient="row")
 
 
+def dynamics(encoder: str, size: Size, task: str = TASK) -> pl.DataFrame:
+    """Errors that grow with the horizon and fall with the planted R2 of the look; equal in all episodes."""
+    rows = [
+        (encoder, "dreamerv3", seed, "embedded", task, look.variant, look.axis, look.severity, look.split, quality(e), e + 75,
+         h, metric, size.steps, 1 - planted_r2(encoder, look.axis, look.severity, h))
+        for seed in size.seeds for look in looks(size) for e in range(size.episodes)
+        for metric, horizons in (("kl", (1,)), ("state_nmse", (0, size.short)), ("embedding_nmse", (0, size.short)))
+        for h in horizons
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=DYNAMICS, orient="row")
+
+
+def calibration(encoder: str, size: Size, task: str = TASK) -> pl.DataFrame:
+    """Intervals that hold all but a tenth of what they should."""
+    rows = [
+        (encoder, "dreamerv3", seed, "embedded", task, look.variant, look.axis, look.severity, look.split, quality(e), e + 75,
+         h, level, size.steps, round(0.9 * level * size.steps), level)
+        for seed in size.seeds for look in looks(size) for e in range(size.episodes) for h in (0, size.short)
+        for level in (0.5, 0.8, 0.9, 0.95)
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=CALIBRATION, orient="row")
+
+
+def probes(encoder: str, size: Size, task: str = TASK) -> pl.DataFrame:
+    rows = [
+        (encoder, "embedded", task, look.variant, look.axis, look.severity, look.split, quality(e), e + 75, target, method,
+         size.steps, 1 - planted_r2(encoder, look.axis, look.severity, 0))
+        for look in looks(size) for e in range(size.episodes) for target in ("reward", "state") for method in ("ridge", "knn")
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=PROBES, orient="row")
+
+
+def properties(encoder: str, size: Size, task: str = TASK) -> pl.DataFrame:
+    rows = [
+        (encoder, "embedded", task, look.variant, look.axis, look.severity, look.split, name, value)
+        for look in looks(size)
+        for name, value in (
+            {"dim": 64.0, "intrinsic_dimension": 4.0} if look.axis == "default" else {"signal_to_nuisance": 2.0 / look.severity}
+        ).items()
+    ]
+    return pl.DataFrame(rows, schema=PROPERTIES, orient="row")
+
+
+def write_probes(folder: Path, encoder: str, size: Size) -> None:
+    """What the stage probe leaves of one representation."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    probes(encoder, size).write_parquet(folder / "probes.parquet")
+    properties(encoder, size).write_parquet(folder / "properties.parquet")
+    known = [(encoder, "CNN", "reconstruction", "the task's frames", None, False, False, 64)]
+    pl.DataFrame(known, schema=ENCODERS, orient="row").write_parquet(folder / "encoder.parquet")
+    rows = [(encoder, TASK, 75 + i % size.episodes, i + 1, float(i), rng.normal(size=8).tolist()) for i in range(size.steps)]
+    pl.DataFrame(rows, schema=SAMPLE, orient="row").write_parquet(folder / "sample.parquet")
+    write_manifest(folder, {"stage": "probe"})
+
+
 def trajectories(size: Size, task: str = TASK) -> Trajectories:
     """As many training episodes as there are validation episodes; the latter carry `rewards`."""
     truth = np.concatenate([rewards(size, seed=1), rewards(size)])
@@ -147,7 +203,11 @@ def write_tree(root: Path, size: Size, encoders: Sequence[str] = ("state", "scra
         path.mkdir(parents=True)
         reward_error(encoder, size).write_parquet(path / "reward_error.parquet")
         learning(encoder, size).write_parquet(path / "learning.parquet")
+        dynamics(encoder, size).write_parquet(path / "dynamics.parquet")
+        calibration(encoder, size).write_parquet(path / "calibration.parquet")
         write_manifest(path, {"stage": "evaluate"})
+    for encoder in encoders:
+        write_probes(root / "results/probes" / encoder / TASK, {"random": "random_cnn"}.get(encoder, encoder), size)
     for encoder in ("state", "scratch"):
         path = root / "results/online" / encoder / TASK / "dreamerv3"
         path.mkdir(parents=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from analysis.tables import CALIBRATION, DYNAMICS
 from datasets.errors import DataError
 from datasets.manifest import digest, write_manifest
 from pipeline import encode, evaluate, pretrain, train
@@ -101,6 +102,40 @@ def test_latents_and_learning_curves_come_along(project: Path):
     assert latents["feature"].list.len().unique().to_list() == [16 + 4 * 4]
     learning = pl.read_parquet(folder / "learning.parquet")
     assert sorted(learning["seed"].unique()) == [0, 1]
+
+
+def test_dynamics_and_calibration_are_per_episode_at_the_horizons_asked_for(project: Path):
+    folder = _evaluate("random")
+    for name, columns in (("dynamics", DYNAMICS), ("calibration", CALIBRATION)):
+        table = pl.read_parquet(folder / f"{name}.parquet")
+        assert dict(table.schema) == columns
+        key = [column for column in columns if column not in ("n", "value", "inside", "width")]
+        assert not table.select(key).is_duplicated().any()
+        assert table.null_count().sum_horizontal().item() == 0
+        assert sorted(table["episode"].unique()) == DATA.episodes(validation=True) and sorted(table["seed"].unique()) == [0, 1]
+    dynamics = pl.read_parquet(folder / "dynamics.parquet")
+    horizons = dynamics.group_by("axis", "metric").agg(pl.col("horizon").unique().sort()).sort("axis", "metric").rows()
+    assert horizons == [
+        ("default", "embedding_nmse", [0, 1, 2, 3]), ("default", "kl", [1]), ("default", "state_nmse", [0, 1, 2, 3]),
+        ("texture", "embedding_nmse", [0, 3]), ("texture", "kl", [1]), ("texture", "state_nmse", [0, 3]),
+    ]  # fmt: skip
+    assert (dynamics["value"] >= 0).all() and dynamics["value"].is_finite().all()
+    errors = pl.read_parquet(folder / "reward_error.parquet")
+    asked = errors.group_by("variant", "seed", "episode", "horizon").len("n").with_columns(pl.col("n").cast(pl.Int64))
+    measured = dynamics.filter(metric="state_nmse").select("variant", "seed", "episode", "horizon", "n")
+    assert len(measured.join(asked, on=measured.columns)) == len(measured)
+    calibration = pl.read_parquet(folder / "calibration.parquet")
+    assert sorted(calibration["horizon"].unique()) == [0, 3] and sorted(calibration["level"].unique()) == [0.5, 0.8, 0.9, 0.95]
+    wider = calibration.sort("level").group_by("variant", "seed", "episode", "horizon").agg("inside", "width")
+    for column in ("inside", "width"):
+        assert (wider[column] == wider[column].list.sort()).all()
+
+
+def test_what_state_stores_is_read_from_its_latents_as_its_embedding(project: Path):
+    """Its embedding is the state, so both errors are the same, under every look."""
+    table = pl.read_parquet(_evaluate("state") / "dynamics.parquet").filter(pl.col("metric") != "kl")
+    both = table.pivot("metric", index=["variant", "seed", "episode", "horizon"], values="value")
+    assert both["state_nmse"].to_list() == pytest.approx(both["embedding_nmse"].to_list(), rel=1e-5)
 
 
 def test_evaluating_twice_gives_the_same_bytes(project: Path):

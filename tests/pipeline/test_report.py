@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from analysis.statistics.properties import coded
 from datasets.manifest import write_manifest
 from tests.analysis.planted import SMALL, write_tree
 from tests.synthetic import ROOT, TASK, write_params
@@ -24,6 +25,11 @@ OUTPUTS = (
     "results/summary.parquet",
     "results/learning.parquet",
     "results/online.parquet",
+    "results/dynamics.parquet",
+    "results/calibration.parquet",
+    "results/probes.parquet",
+    "results/properties.parquet",
+    "results/encoders.parquet",
     "metrics.json",
 )
 
@@ -75,6 +81,9 @@ def test_it_writes_every_output(inputs: Path, finished: dict[str, str]) -> None:
     project = inputs.with_name("finished")
     rows = pl.read_parquet(project / "results/reward_error.parquet")
     assert set(rows["encoder"]) == {"state", "scratch", "random_cnn", "autoencoder"}
+    for name in ("dynamics", "calibration", "probes", "properties", "encoders"):
+        assert set(pl.read_parquet(project / f"results/{name}.parquet")["encoder"]) == set(rows["encoder"]), name
+    assert coded(pl.read_parquet(project / "results/encoders.parquet"))["objective"].unique().to_list() == ["pixels"]
     metrics = json.loads((project / "metrics.json").read_text())
     assert metrics["selected"] == {"encoder": "state"} | metrics["encoders"]["state"]
     assert not pl.read_parquet(project / "results/costs.parquet").height  # only stages whose outputs lie here now
@@ -115,6 +124,8 @@ def _add_tdmpc2(project: Path) -> None:
         errors = pl.read_parquet(other / "reward_error.parquet")
         worse = (pl.col("reward_pred") + 0.1 * pl.col("horizon")).cast(pl.Float32)
         errors.with_columns(named, reward_pred=worse).write_parquet(other / "reward_error.parquet")
+        for name in ("dynamics.parquet", "calibration.parquet"):
+            pl.read_parquet(other / name).with_columns(named).write_parquet(other / name)
         learning = pl.read_parquet(other / "learning.parquet").with_columns(named)
         metric = pl.col("metric").replace("dynamics_loss", "consistency_loss")
         learning.with_columns(metric).write_parquet(other / "learning.parquet")
@@ -167,7 +178,13 @@ def test_no_online_part_at_all_is_an_error(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", [f"results/parts/scratch/{TASK}/dreamerv3", f"data/frames/{TASK}", f"data/trajectories/{TASK}"]
+    "folder",
+    [
+        f"results/parts/scratch/{TASK}/dreamerv3",
+        f"results/probes/scratch/{TASK}",
+        f"data/frames/{TASK}",
+        f"data/trajectories/{TASK}",
+    ],
 )
 def test_a_missing_input_is_named(project: Path, folder: str) -> None:
     shutil.rmtree(project / folder)
@@ -186,7 +203,8 @@ def test_a_flipped_byte_in_a_part_is_named(project: Path) -> None:
 
 def test_two_names_of_one_representation_count_once(project: Path) -> None:
     """`random_cnn` and the reference `random` are the same: the selected name's part is read, the other is not needed."""
-    (project / "results/parts/random").rename(project / "results/parts/random_cnn")
+    for kind in ("parts", "probes"):
+        (project / f"results/{kind}/random").rename(project / f"results/{kind}/random_cnn")
     shutil.copytree(project / "results/online/state", project / "results/online/random_cnn")
     write_params(project, lambda values: (small(values), values.update(encoder="random_cnn"))[0])
     done = report(project)
@@ -197,11 +215,11 @@ def test_two_names_of_one_representation_count_once(project: Path) -> None:
 
 
 def test_scratch_at_64_pixels_is_compared_with_scratch(project: Path) -> None:
-    for kind in ("parts", "online"):
+    for kind in ("parts", "probes", "online"):
         own = Path(shutil.copytree(project / f"results/{kind}/scratch", project / f"results/{kind}/scratch_64"))
         for table in own.rglob("*.parquet"):
             pl.read_parquet(table).with_columns(encoder=pl.lit("scratch_64")).write_parquet(table)
-        for folder in own.glob("*/dreamerv3"):
+        for folder in [manifest.parent for manifest in own.rglob("manifest.json")]:
             write_manifest(folder, {"stage": "evaluate"})
     write_params(project, lambda values: (small(values), values.update(encoder="scratch_64"))[0])
     done = report(project)
@@ -214,7 +232,7 @@ def test_scratch_at_64_pixels_is_compared_with_scratch(project: Path) -> None:
 def _run_documented(project: Path) -> None:
     """Every snippet of docs/tables.md on tables that this stage writes, and every script of analysis/examples."""
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / "docs/tables.md").read_text(), re.DOTALL)
-    code = [snippet for snippet in snippets if "results/parts" not in snippet]
+    code = [snippet for snippet in snippets if "results/parts" not in snippet and "results/probes/" not in snippet]
     code += [path.read_text() for path in sorted((ROOT / "analysis/examples").glob("[a-z]*.py"))]
     assert len(code) >= 8
     done = subprocess.run([sys.executable, "-c", "\n".join(code)], cwd=project, capture_output=True, text=True, timeout=60)

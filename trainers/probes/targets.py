@@ -11,6 +11,7 @@ from trainers.models import read_rows
 
 CONSTANT = 1e-6  # of the largest standard deviation; below it a channel counts as constant
 FAINT = 1e-2  # the same for embeddings, as the world models standardise them: beneath it lies the rounding of float16
+_ROUNDING = 1e-7  # of a float32
 
 
 class Channels(NamedTuple):
@@ -31,9 +32,10 @@ class Channels(NamedTuple):
 
 def varying(rows: Tensor, least: float) -> Channels:
     """The channels of training rows [n, *] whose standard deviation is more than `least` of the largest one."""
-    mean, std = rows.double().mean(0), rows.double().std(0, correction=0)
+    mean = rows.double().mean(0)
+    std = (rows.double() - mean).square().mean(0).sqrt()
     most = float(std.max()) if std.numel() else 0.0
-    kept = (std > least * most).nonzero().squeeze(1)
+    kept = ((std > least * most) & (std > _ROUNDING * mean.abs())).nonzero().squeeze(1)
     return Channels(kept, mean[kept], std[kept])
 
 
