@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from analysis.resample import Array, Draws, Resampling, bias, draw, interval, mae, r2
+from analysis.confidence import LOG, PLAIN, REST, Replicates, limits
+from analysis.resample import Array, Draws, Resampling, bias, draw, mae, r2
 
 LOOK = ("axis", "severity", "split")
 _CELL = ("encoder", "algorithm", "task")
+_SCALES = {"r2": REST, "mae": LOG, "bias": PLAIN, "mae_increase": PLAIN, "mae_ratio": LOG}
 
 
 def errors_by(sums: pl.DataFrame, group_by: Sequence[str], how: Resampling) -> pl.DataFrame:
@@ -47,7 +49,8 @@ def contrasts(sums: pl.DataFrame, reference: str, horizons: Sequence[int], how: 
         base = references.get(d.cell[1:])
         if base is None or d.cell[0] == reference or not d.groups.equals(base.groups):
             continue
-        low, high = interval(mae(d.resampled) - mae(base.resampled), how.confidence)
+        between = tuple(mae(a) - mae(b) for a, b in zip(d.sources, base.sources, strict=True))
+        low, high = limits(between, d.present, min(d.seeds, base.seeds), how.confidence)  # type: ignore[arg-type]
         own, other = mae(d.total), mae(base.total)
         for g, group in enumerate(d.groups.iter_rows(named=True)):
             rows.append(
@@ -59,7 +62,8 @@ def contrasts(sums: pl.DataFrame, reference: str, horizons: Sequence[int], how: 
         **dict.fromkeys(_CELL, pl.String), "shifted": pl.Boolean, "horizon": pl.Int32, "mae": pl.Float64,
         "reference_mae": pl.Float64, "difference": pl.Float64, "difference_low": pl.Float64, "difference_high": pl.Float64,
     }  # fmt: skip
-    return pl.DataFrame(rows, schema=schema).sort("task", "algorithm", "horizon", "shifted", "encoder")
+    table = pl.DataFrame(rows, schema=schema).with_columns(pl.col(pl.Float64).fill_nan(None))
+    return table.sort("task", "algorithm", "horizon", "shifted", "encoder")
 
 
 def _table(draws: Draws, group_by: Sequence[str], how: Resampling) -> pl.DataFrame:
@@ -77,10 +81,12 @@ def _table(draws: Draws, group_by: Sequence[str], how: Resampling) -> pl.DataFra
         return {"r2": r2(sums), "mae": errors, "bias": bias(sums), "mae_increase": increase, "mae_ratio": ratio}
 
     columns: dict[str, Array] = {}
-    resampled = figures(draws.resampled)
-    for name, values in figures(draws.total).items():
-        columns[name] = values
-        columns[f"{name}_low"], columns[f"{name}_high"] = interval(resampled[name], how.confidence)
+    of_source = [figures(sums) for sums in draws.sources]
+    for name, scale in _SCALES.items():
+        total, by_episode, by_seed, by_both = (found[name] for found in of_source)
+        values: Replicates = (total, by_episode, by_seed, by_both)
+        columns[name] = total
+        columns[f"{name}_low"], columns[f"{name}_high"] = limits(values, draws.present, draws.seeds, how.confidence, scale)
     return draws.groups.select(
         pl.lit(encoder).alias("encoder"),
         pl.lit(algorithm).alias("algorithm"),

@@ -63,7 +63,8 @@ def _against_scratch(contrasts: pl.DataFrame, encoders: list[str]) -> str:
         at = contrasts.filter(pl.col("shifted") == shifted, pl.col("horizon") == 0)
         groups: dict[str, list[str]] = {"smaller": [], "larger": [], "not distinguishable": []}
         for row in sorted(at.iter_rows(named=True), key=lambda r: encoders.index(r["encoder"])):
-            kind = "smaller" if row["difference_high"] < 0 else "larger" if row["difference_low"] > 0 else "not distinguishable"
+            low, high = row["difference_low"] or 0, row["difference_high"] or 0  # null: too few episodes for an interval
+            kind = "smaller" if high < 0 else "larger" if low > 0 else "not distinguishable"
             change = f" ({_percent(row['difference'] / row['reference_mae'])})" if row["reference_mae"] else ""
             groups[kind].append(row["encoder"] + change)
         told = [f"{kind} with {_and(names)}" for kind, names in groups.items() if names]
@@ -97,7 +98,7 @@ def _growing(own: pl.DataFrame) -> list[str]:
     for axis in sorted(own["axis"].unique()):
         along = own.filter(pl.col("axis") == axis).sort("severity")
         rising = all(b > a for a, b in pairwise([0.0, *along["mae_increase"]]))
-        if rising and along["mae_increase_low"][-1] > 0:
+        if rising and (along["mae_increase_low"][-1] or 0) > 0:
             axes.append(axis)
     return axes
 

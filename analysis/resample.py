@@ -1,11 +1,12 @@
-"""Estimates of reward error with confidence intervals from resampling whole episodes (and models, where there are several).
+"""Estimates of reward error, and resamples of them: of whole episodes, and of models where there are several.
 
-Percentile bootstrap (Efron and Tibshirani 1993, section 13.3). The same resamples serve every representation and look of a
-task: the looks show the same episodes, so differences between them are paired.
+The same resamples serve every representation and look of a task: the looks show the same episodes, so differences between them
+are paired. `confidence` makes intervals of them.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -34,17 +35,23 @@ class Draws:
     Attributes:
         cell: (encoder, algorithm, task).
         groups: G rows of group keys.
-        total: float64 [G, statistics], over all episodes and seeds.
-        resampled: float64 [resamples, G, statistics].
+        sources: float64 [resamples or 1, G, statistics] each: the total ([G, statistics]), then resamples of the episodes (every
+            seed kept), of the seeds (every episode kept), and of (seed, episode) pairs. One seed is kept: [1, G, statistics].
+        present: int [G], episodes that have predictions in the group.
         episodes, seeds: how many there are of each.
     """
 
     cell: tuple[str, str, str]
     groups: pl.DataFrame
-    total: Array
-    resampled: Array
+    sources: tuple[Array, Array, Array, Array]
+    present: NDArray[np.int64]
     episodes: int
     seeds: int
+
+    @property
+    def total(self) -> Array:
+        """Over all episodes and seeds, [G, statistics]."""
+        return self.sources[0]
 
 
 def r2(sums: Array) -> Array:
@@ -68,7 +75,7 @@ def bias(sums: Array) -> Array:
 
 
 def interval(draws: Array, confidence: float) -> tuple[Array, Array]:
-    """Percentile interval along axis 0; draws that are nan (a group that the resample missed) are left out."""
+    """Percentiles along axis 0 (Efron and Tibshirani 1993, section 13.3); draws that are nan are left out."""
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     with np.errstate(invalid="ignore"):
         low, high = np.quantile(draws, tails, axis=0)
@@ -80,22 +87,27 @@ def interval(draws: Array, confidence: float) -> tuple[Array, Array]:
     return low, high
 
 
-def weights(seeds: int, episodes: int, how: Resampling) -> Array:
-    """How often each (seed, episode) pair is drawn: seeds and episodes independently, with replacement; a single seed stays.
+@lru_cache(maxsize=8)
+def weights(units: int, how: Resampling) -> Array:
+    """How often each unit is drawn, with replacement, in as many draws as there are units.
 
     Returns:
-        float64 [resamples, seeds * episodes], the same for the same arguments.
+        float64 [resamples, units], the same for the same arguments; not to be written to.
     """
     rng = np.random.Generator(np.random.PCG64(how.seed))
-    of_episodes = rng.multinomial(episodes, np.full(episodes, 1 / episodes), size=how.resamples).astype(np.float64)
-    of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=how.resamples).astype(np.float64)
-    return (of_seeds[:, :, None] * of_episodes[:, None, :]).reshape(how.resamples, seeds * episodes)
+    drawn = rng.multinomial(units, np.full(units, 1 / units), size=how.resamples).astype(np.float64)
+    drawn.flags.writeable = False
+    return drawn
 
 
-def draw(sums: pl.DataFrame, group_by: Sequence[str], how: Resampling) -> Iterator[Draws]:
+def draw(sums: pl.DataFrame, group_by: Sequence[str], how: Resampling, statistics: Sequence[str] = STATISTICS) -> Iterator[Draws]:
     """Resample the sums of each (encoder, algorithm, task), groups of predictions side by side.
 
     Looks that share all of `group_by` (several random draws of one axis and severity) are pooled.
+
+    Args:
+        sums: encoder, algorithm, task, seed, episode, `group_by`, `statistics`; one row per episode or several, which are added.
+        statistics: what is added up; the first counts predictions.
     """
     for (task,), of_task in sums.partition_by("task", as_dict=True, maintain_order=True).items():
         episodes = of_task.select("episode").unique().sort("episode").with_row_index("e")
@@ -104,17 +116,23 @@ def draw(sums: pl.DataFrame, group_by: Sequence[str], how: Resampling) -> Iterat
         for (encoder, algorithm), part in cells.items():
             seeds = part.select("seed").unique().sort("seed").with_row_index("s")
             placed = part.join(episodes, on="episode").join(seeds, on="seed").join(groups, on=list(group_by), nulls_equal=True)
-            dense = np.zeros((len(seeds), len(episodes), len(groups), len(STATISTICS)))
+            dense = np.zeros((len(seeds), len(episodes), len(groups), len(statistics)))
             index = tuple(placed[name].to_numpy() for name in ("s", "e", "g"))
-            np.add.at(dense, index, placed.select(STATISTICS).to_numpy())
-            flat = dense.reshape(len(seeds) * len(episodes), -1)
-            resampled = (weights(len(seeds), len(episodes), how) @ flat).reshape(-1, len(groups), len(STATISTICS))
-            present = dense.sum(axis=(0, 1))[:, _N] > 0
-            yield Draws(
-                (str(encoder), str(algorithm), str(task)),
-                groups.drop("g").filter(pl.Series(present)),
-                dense.sum(axis=(0, 1))[present],
-                resampled if present.all() else resampled[:, present],
-                len(episodes),
-                len(seeds),
-            )
+            np.add.at(dense, index, placed.select(statistics).to_numpy())
+            present = dense[..., _N].sum(axis=(0, 1)) > 0
+            yield _drawn((str(encoder), str(algorithm), str(task)), groups.drop("g").filter(present), dense[:, :, present], how)
+
+
+def _drawn(cell: tuple[str, str, str], groups: pl.DataFrame, dense: Array, how: Resampling) -> Draws:
+    """From sums [seeds, episodes, groups, statistics]."""
+    seeds, episodes, *rest = dense.shape
+
+    def resampled(units: Array) -> Array:
+        return (weights(len(units), how) @ units.reshape(len(units), -1)).reshape(how.resamples, *rest)
+
+    total, by_episode = dense.sum(axis=(0, 1)), resampled(dense.sum(axis=0))
+    by_seed, by_both = total[None], by_episode
+    if seeds > 1:
+        by_seed, by_both = resampled(dense.sum(axis=1)), resampled(dense.reshape(seeds * episodes, *rest))
+    present = (dense[..., _N].sum(axis=0) > 0).sum(axis=0)
+    return Draws(cell, groups, (total, by_episode, by_seed, by_both), present, episodes, seeds)

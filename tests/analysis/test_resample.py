@@ -19,10 +19,10 @@ def sums_of(reward: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.array([len(reward), reward.sum(), (reward**2).sum(), predicted.sum(), (error**2).sum(), np.abs(error).sum()])
 
 
-def as_table(reward: np.ndarray, predicted: np.ndarray) -> pl.DataFrame:
+def as_table(reward: np.ndarray, predicted: np.ndarray, seed: int = 0) -> pl.DataFrame:
     """Sums of predictions [episodes, steps] as `errors_by` takes them."""
     rows = [sums_of(r, p) for r, p in zip(reward, predicted, strict=True)]
-    keys = {"encoder": "e", "algorithm": "a", "task": "k", "seed": 0, "axis": "default", "severity": 0.0}
+    keys = {"encoder": "e", "algorithm": "a", "task": "k", "seed": seed, "axis": "default", "severity": 0.0}
     table = pl.DataFrame(np.array(rows), schema=list(STATISTICS))
     return table.with_columns(**{k: pl.lit(v) for k, v in keys.items()}, episode=pl.int_range(pl.len()))
 
@@ -41,35 +41,64 @@ def test_r2_of_a_reward_that_does_not_vary_is_undefined() -> None:
 
 
 def test_a_resample_has_as_many_episodes_and_seeds() -> None:
-    drawn = weights(3, 7, HOW)
-    assert drawn.shape == (HOW.resamples, 21)
-    np.testing.assert_array_equal(drawn.sum(1), 21)
-    by_seed = drawn.reshape(-1, 3, 7)
-    np.testing.assert_array_equal(by_seed.sum(2) % 7, 0)  # a seed that is drawn brings all the resample's episodes
-    np.testing.assert_array_equal(weights(1, 7, HOW).sum(1), 7)
-    np.testing.assert_array_equal(drawn, weights(3, 7, HOW))
+    rng = np.random.default_rng(0)
+    tables = [as_table(rng.normal(size=(7, 5)), rng.normal(size=(7, 5)), seed) for seed in range(3)]
+    (drawn,) = draw(pl.concat(tables), ("axis", "severity"), HOW)
+    total, by_episode, by_seed, by_both = (source[..., 0] for source in drawn.sources)  # counts
+    assert total == 3 * 7 * 5 and (drawn.episodes, drawn.seeds, drawn.present[0]) == (7, 3, 7)
+    for resampled in (by_episode, by_seed, by_both):
+        np.testing.assert_array_equal(resampled, np.full((HOW.resamples, 1), 3 * 7 * 5))
+    np.testing.assert_array_equal(weights(7, HOW).sum(1), 7)
+    np.testing.assert_array_equal(weights(7, HOW), weights(7, HOW))
 
 
-def test_the_interval_agrees_with_scipy_s_percentile_bootstrap() -> None:
+def test_the_interval_is_student_s_of_scipy_s_bootstrap_error() -> None:
     rng = np.random.default_rng(1)
     reward = rng.normal(size=(20, 30))
     predicted = reward + rng.normal(size=(20, 30)) * rng.uniform(0.2, 1, (20, 1))
-    table = errors_by(as_table(reward, predicted), ("axis", "severity"), Resampling(20000, 0.9, 0))
+    row = errors_by(as_table(reward, predicted), ("axis", "severity"), Resampling(20000, 0.9, 0)).row(0, named=True)
     per_episode = np.abs(predicted - reward).mean(1)
-    theirs = scipy.stats.bootstrap((per_episode,), np.mean, confidence_level=0.9, n_resamples=20000, method="percentile", rng=1)
-    assert table["mae_low"][0] == pytest.approx(theirs.confidence_interval.low, abs=0.005)
-    assert table["mae_high"][0] == pytest.approx(theirs.confidence_interval.high, abs=0.005)
+    theirs = scipy.stats.bootstrap((per_episode,), lambda x, axis: np.log(x.mean(axis)), n_resamples=20000, method="basic", rng=1)
+    reach = scipy.stats.t.ppf(0.95, 19) * theirs.standard_error * np.sqrt(20 / 19)
+    assert row["mae_low"] == pytest.approx(row["mae"] * np.exp(-reach), rel=0.01)
+    assert row["mae_high"] == pytest.approx(row["mae"] * np.exp(reach), rel=0.01)
 
 
-def test_intervals_of_the_error_cover_the_truth() -> None:
-    """300 repetitions of 20 episodes whose errors differ; percentile intervals are known to be a little short."""
-    rng = np.random.default_rng(2)
-    covered = 0
-    for _ in range(300):
-        scale = rng.gamma(4, 0.25, (20, 1))  # mean 1, so the expected absolute error is sqrt(2 / pi)
-        table = errors_by(as_table(np.zeros((20, 40)), rng.normal(size=(20, 40)) * scale), ("axis", "severity"), HOW)
-        covered += table["mae_low"][0] <= np.sqrt(2 / np.pi) <= table["mae_high"][0]
-    assert 0.87 <= covered / 300 <= 0.98
+def test_a_single_mean_gets_student_s_textbook_interval() -> None:
+    rng = np.random.default_rng(3)
+    error = np.repeat(rng.normal(size=(12, 1)), 5, axis=1)
+    row = errors_by(as_table(np.zeros((12, 5)), error), ("axis", "severity"), Resampling(40000, 0.95, 0)).row(0, named=True)
+    expected = scipy.stats.t.interval(0.95, 11, error[:, 0].mean(), scipy.stats.sem(error[:, 0]))
+    assert (row["bias_low"], row["bias_high"]) == pytest.approx(expected, abs=0.02)
+
+
+def test_seeds_that_differ_count_as_the_sample() -> None:
+    """Models of bias a_s on episodes without a say: Student's interval of three values, not of sixty episodes."""
+    levels = np.array([0.1, 0.5, 0.3])
+    rng = np.random.default_rng(4)
+    tables = [as_table(np.zeros((60, 5)), level + 1e-3 * rng.normal(size=(60, 5)), s) for s, level in enumerate(levels)]
+    row = errors_by(pl.concat(tables), ("axis", "severity"), Resampling(40000, 0.95, 0)).row(0, named=True)
+    expected = scipy.stats.t.interval(0.95, 2, levels.mean(), scipy.stats.sem(levels))
+    assert (row["bias_low"], row["bias_high"]) == pytest.approx(expected, abs=0.01)
+    model = as_table(np.zeros((60, 5)), rng.normal(size=(60, 5)))
+    copies = pl.concat([model.with_columns(seed=pl.lit(s)) for s in range(3)])
+    one = errors_by(model, ("axis", "severity"), HOW)
+    three = errors_by(copies, ("axis", "severity"), HOW)
+    for name in ("mae_low", "mae_high"):
+        assert one[name][0] == pytest.approx(three[name][0], rel=1e-6)  # copies are no new models
+
+
+def test_one_episode_shows_no_spread() -> None:
+    one = as_table(np.zeros((1, 5)), np.ones((1, 5)) * 0.5)
+    row = errors_by(one, ("axis", "severity"), HOW).row(0, named=True)
+    assert row["mae"] == 0.5 and row["mae_low"] is None and row["mae_high"] is None
+
+
+def test_predictions_without_error_have_none() -> None:
+    exact = np.random.default_rng(5).normal(size=(9, 5))
+    row = errors_by(as_table(exact, exact), ("axis", "severity"), HOW).row(0, named=True)
+    assert (row["mae"], row["mae_low"], row["mae_high"]) == (0, 0, 0)
+    assert (row["r2"], row["r2_low"], row["r2_high"]) == (1, 1, 1)
 
 
 def test_draws_that_miss_a_group_are_left_out() -> None:
@@ -134,6 +163,6 @@ def test_looks_of_equal_severity_are_pooled(planted: pl.DataFrame) -> None:
 
 
 def test_the_same_resamples_serve_every_representation(planted: pl.DataFrame) -> None:
-    counts = [d.resampled[:, :, 0] for d in draw(planted, KEYS, HOW)]
+    counts = [d.sources[1][:, :, 0] for d in draw(planted, KEYS, HOW)]
     for other in counts[1:]:
         np.testing.assert_array_equal(counts[0], other)
