@@ -31,11 +31,38 @@ def grown(values: NDArray, size: int, fill: float = 0) -> NDArray:
     return np.concatenate([values, more], axis=-1)
 
 
+class Groups:
+    """Numbers combinations of values of `keys` as they appear. It costs little where rows of equal keys follow one another."""
+
+    def __init__(self, keys: pl.Schema) -> None:
+        self._keys = keys
+        self._known: dict[tuple[Any, ...], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def number(self, rows: pl.DataFrame) -> Ids:
+        """int64 [N]: the number of each row's combination."""
+        changed = pl.Series([False]).new_from_index(0, len(rows) - 1)
+        for name in self._keys:
+            values = rows[name]
+            if values.null_count() or not (values == values[0]).all():  # cheaper than the next line, and mostly enough
+                changed |= values[1:].ne_missing(values[:-1])
+        starts = np.concatenate([[True], changed.to_numpy()])
+        runs = rows.select(self._keys.names())[np.flatnonzero(starts)].rows()
+        group = np.array([self._known.setdefault(run, len(self._known)) for run in runs])
+        return group[np.cumsum(starts) - 1]
+
+    def table(self) -> pl.DataFrame:
+        """The keys of each number."""
+        return pl.DataFrame(list(self._known), self._keys, orient="row")
+
+
 class Sums:
     """STATISTICS by group: `n` count, `r` reward, `rr` squared reward, `p` prediction, `se` squared error, `ae` absolute error.
 
-    A group is a combination of values of `keys`, and of a bin where rows are told apart further. It costs little where rows of
-    equal keys follow one another, as an episode's do; bins may alternate freely.
+    A group is a combination of values of `keys` (`Groups`), and of a bin where rows are told apart further; bins may alternate
+    freely.
 
     Args:
         keys: their names and types.
@@ -44,7 +71,7 @@ class Sums:
 
     def __init__(self, keys: pl.Schema, bins: int = 1) -> None:
         self._keys, self._bins = keys, bins
-        self._known: dict[tuple[Any, ...], int] = {}  # values of the keys -> group, K in all
+        self._groups = Groups(keys)  # K in all
         self._sums = np.zeros((len(STATISTICS), 0))  # [statistics, >= K * W]
 
     def add(self, rows: pl.DataFrame, bin: Ids | None = None) -> Ids:
@@ -57,7 +84,7 @@ class Sums:
         Returns:
             int64 [N], the row's group and bin as one number below `size`.
         """
-        ids = self._groups(rows) * self._bins
+        ids = self._groups.number(rows) * self._bins
         if bin is not None:
             ids += bin
         self._sums = grown(self._sums, self.size)
@@ -71,28 +98,16 @@ class Sums:
     @property
     def size(self) -> int:
         """K * W."""
-        return self._bins * len(self._known)
+        return self._bins * len(self._groups)
 
     def table(self, **more: NDArray) -> pl.DataFrame:
         """The groups that have rows, sorted: `keys`, `bin`, STATISTICS, and `more`, values [size] by `add`'s numbers."""
-        groups = pl.DataFrame(list(self._known), self._keys, orient="row")
         bins = pl.DataFrame({"bin": pl.Series(range(self._bins), dtype=pl.Int64)})
         columns = dict(zip(STATISTICS, self._sums[:, : self.size], strict=True)) | more
         return (
-            groups.join(bins, how="cross", maintain_order="left_right")
+            self._groups.table()
+            .join(bins, how="cross", maintain_order="left_right")
             .with_columns(pl.Series(name, values) for name, values in columns.items())
             .filter(pl.col("n") > 0)
             .sort(*self._keys, "bin")
         )
-
-    def _groups(self, rows: pl.DataFrame) -> Ids:
-        """int64 [N]: the number of each row's combination of keys; new ones are numbered as they appear."""
-        changed = pl.Series([False]).new_from_index(0, len(rows) - 1)
-        for name in self._keys:
-            values = rows[name]
-            if values.null_count() or not (values == values[0]).all():  # cheaper than the next line, and mostly enough
-                changed |= values[1:].ne_missing(values[:-1])
-        starts = np.concatenate([[True], changed.to_numpy()])
-        runs = rows.select(self._keys.names())[np.flatnonzero(starts)].rows()
-        group = np.array([self._known.setdefault(run, len(self._known)) for run in runs])
-        return group[np.cumsum(starts) - 1]

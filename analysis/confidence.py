@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from analysis.resample import Array
 
@@ -37,7 +37,6 @@ class Scale:
 PLAIN = Scale(lambda x: x, lambda x: x)
 LOG = Scale(np.log, np.exp)  # of what is above 0: errors, their ratios
 REST = Scale(lambda x: np.log1p(-x), lambda x: -np.expm1(x), falling=True)  # of what is below 1: R2
-LOGIT = Scale(lambda x: np.log(x / (1 - x)), lambda x: 1 / (1 + np.exp(-x)))  # of shares
 ARTANH = Scale(np.arctanh, np.tanh)  # of correlations: Fisher's z
 
 
@@ -60,7 +59,7 @@ def limits(
         of_episode, of_seed, of_both = (_variance(v) * units / np.maximum(units - 1, 1) for v, units in pairs)
         variance = np.maximum(np.maximum(of_episode, of_seed), of_episode + of_seed - of_both)
         freedom = variance**2 / (of_episode**2 / np.maximum(episodes - 1, 1) + of_seed**2 / max(seeds - 1, 1))
-        reach = stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance)
+        reach = special.stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(variance)
         low, high = scale.back(estimate - reach), scale.back(estimate + reach)
     if scale.falling:
         low, high = high, low
@@ -68,6 +67,18 @@ def limits(
     low, high = (np.where(still, values[0], end) for end in (low, high))
     known = (episodes > 1) & np.isfinite(values[0])
     return np.where(known, low, np.nan), np.where(known, high, np.nan)
+
+
+def share_limits(values: Replicates, trials: NDArray[np.int64], seeds: int, confidence: float) -> tuple[Array, Array]:
+    """`limits` of a share, within [0, 1]; where it is 0 or 1 resamples do not vary, and Clopper and Pearson's 1934 serve.
+
+    Args:
+        trials: [G], episodes in which what the share is of happened.
+    """
+    low, high = (np.clip(end, 0, 1) for end in limits(values, trials, seeds, confidence))
+    bound = ((1 - confidence) / 2) ** (1 / np.maximum(trials, 1))
+    low, high = np.where(values[0] == 1, bound, low), np.where(values[0] == 0, 1 - bound, high)
+    return low, high
 
 
 def _variance(resampled: Array) -> Array:

@@ -50,7 +50,7 @@ def contrasts(sums: pl.DataFrame, reference: str, horizons: Sequence[int], how: 
         if base is None or d.cell[0] == reference or not d.groups.equals(base.groups):
             continue
         between = tuple(mae(a) - mae(b) for a, b in zip(d.sources, base.sources, strict=True))
-        low, high = limits(between, d.present, min(d.seeds, base.seeds), how.confidence)  # type: ignore[arg-type]
+        low, high = limits(between, d.present[:, 0], min(d.seeds, base.seeds), how.confidence)  # type: ignore[arg-type]
         own, other = mae(d.total), mae(base.total)
         for g, group in enumerate(d.groups.iter_rows(named=True)):
             rows.append(
@@ -86,7 +86,7 @@ def _table(draws: Draws, group_by: Sequence[str], how: Resampling) -> pl.DataFra
         total, by_episode, by_seed, by_both = (found[name] for found in of_source)
         values: Replicates = (total, by_episode, by_seed, by_both)
         columns[name] = total
-        columns[f"{name}_low"], columns[f"{name}_high"] = limits(values, draws.present, draws.seeds, how.confidence, scale)
+        columns[f"{name}_low"], columns[f"{name}_high"] = limits(values, draws.present[:, 0], draws.seeds, how.confidence, scale)
     return draws.groups.select(
         pl.lit(encoder).alias("encoder"),
         pl.lit(algorithm).alias("algorithm"),

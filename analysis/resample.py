@@ -37,7 +37,7 @@ class Draws:
         groups: G rows of group keys.
         sources: float64 [resamples or 1, G, statistics] each: the total ([G, statistics]), then resamples of the episodes (every
             seed kept), of the seeds (every episode kept), and of (seed, episode) pairs. One seed is kept: [1, G, statistics].
-        present: int [G], episodes that have predictions in the group.
+        present: int [G, statistics], episodes in which the sum is not 0: first of all, those that have predictions.
         episodes, seeds: how many there are of each.
     """
 
@@ -109,18 +109,17 @@ def draw(sums: pl.DataFrame, group_by: Sequence[str], how: Resampling, statistic
         sums: encoder, algorithm, task, seed, episode, `group_by`, `statistics`; one row per episode or several, which are added.
         statistics: what is added up; the first counts predictions.
     """
-    for (task,), of_task in sums.partition_by("task", as_dict=True, maintain_order=True).items():
-        episodes = of_task.select("episode").unique().sort("episode").with_row_index("e")
-        groups = of_task.select(group_by).unique().sort(group_by, nulls_last=True).with_row_index("g")
-        cells = of_task.partition_by("encoder", "algorithm", as_dict=True, maintain_order=True)
-        for (encoder, algorithm), part in cells.items():
-            seeds = part.select("seed").unique().sort("seed").with_row_index("s")
-            placed = part.join(episodes, on="episode").join(seeds, on="seed").join(groups, on=list(group_by), nulls_equal=True)
-            dense = np.zeros((len(seeds), len(episodes), len(groups), len(statistics)))
-            index = tuple(placed[name].to_numpy() for name in ("s", "e", "g"))
-            np.add.at(dense, index, placed.select(statistics).to_numpy())
-            present = dense[..., _N].sum(axis=(0, 1)) > 0
-            yield _drawn((str(encoder), str(algorithm), str(task)), groups.drop("g").filter(present), dense[:, :, present], how)
+    groups = sums.select(group_by).unique().sort(group_by, nulls_last=True).with_row_index("g")
+    coded = sums.join(groups, on=list(group_by), how="left", nulls_equal=True, maintain_order="left")
+    for (task,), of_task in coded.partition_by("task", as_dict=True, maintain_order=True).items():
+        episodes = np.unique(of_task["episode"].to_numpy())
+        for (encoder, algorithm), part in of_task.partition_by("encoder", "algorithm", as_dict=True, maintain_order=True).items():
+            episode = np.searchsorted(episodes, part["episode"].to_numpy())
+            (seeds, seed), (own, group) = (np.unique(part[name].to_numpy(), return_inverse=True) for name in ("seed", "g"))
+            values = part.select(statistics).to_numpy()
+            dense = np.zeros((len(seeds), len(episodes), len(own), len(statistics)))
+            np.add.at(dense, (seed, episode, group), values)
+            yield _drawn((str(encoder), str(algorithm), str(task)), groups[own].drop("g"), dense, how)
 
 
 def _drawn(cell: tuple[str, str, str], groups: pl.DataFrame, dense: Array, how: Resampling) -> Draws:
@@ -134,5 +133,5 @@ def _drawn(cell: tuple[str, str, str], groups: pl.DataFrame, dense: Array, how: 
     by_seed, by_both = total[None], by_episode
     if seeds > 1:
         by_seed, by_both = resampled(dense.sum(axis=1)), resampled(dense.reshape(seeds * episodes, *rest))
-    present = (dense[..., _N].sum(axis=0) > 0).sum(axis=0)
+    present = (dense != 0).any(axis=0).sum(axis=0)
     return Draws(cell, groups, (total, by_episode, by_seed, by_both), present, episodes, seeds)

@@ -92,6 +92,7 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
     import polars as pl
 
     from analysis import tables
+    from analysis.measures import BINS, measures, reliability
     from analysis.metrics import metrics
     from analysis.resample import Resampling
     from analysis.results import summarise, summary_table
@@ -115,9 +116,12 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
     write_report(results, context, result)
 
     paths = [path for files in reward_error.values() for path in files]
+    parts = [tables.scan_parts([path], tables.REWARD_ERROR) for path in paths]
     outputs: dict[str, pl.DataFrame | pl.LazyFrame] = {
         "reward_error": tables.scan_parts(paths, tables.REWARD_ERROR),
         "summary": summary_table(results),
+        "measures": pl.concat([measures(part, p.evaluate.horizon, how, p.report.event) for part in parts]),
+        "reliability": pl.concat([reliability(part, BINS, how) for part in parts]),
         "learning": learning,
         "online": online,
         "looks": pl.concat([look_statistics(folder) for folder in inputs.frames.values()]),

@@ -96,7 +96,7 @@ def correlate(x: Array, y: Array, weights: Array, strata: Ids) -> Array:
 def ranks(values: Array, strata: Ids) -> Array:
     """Mid-rank of each value within its stratum, over the number of values there + 1. [N] -> [N]."""
     ranked = np.empty(len(values))
-    for stratum in np.unique(strata):
-        members = strata == stratum
-        ranked[members] = stats.rankdata(values[members]) / (members.sum() + 1)
+    order = np.argsort(strata, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(strata[order])) + 1):
+        ranked[members] = stats.rankdata(values[members]) / (len(members) + 1)
     return ranked

@@ -254,3 +254,4 @@ class Finetune(Section):
 class Report(Section):
     bootstrap: Positive
     confidence: Annotated[float, Field(gt=0, lt=1)]
+    event: Annotated[float, Field(gt=0, lt=1)]

@@ -45,7 +45,7 @@ def test_a_resample_has_as_many_episodes_and_seeds() -> None:
     tables = [as_table(rng.normal(size=(7, 5)), rng.normal(size=(7, 5)), seed) for seed in range(3)]
     (drawn,) = draw(pl.concat(tables), ("axis", "severity"), HOW)
     total, by_episode, by_seed, by_both = (source[..., 0] for source in drawn.sources)  # counts
-    assert total == 3 * 7 * 5 and (drawn.episodes, drawn.seeds, drawn.present[0]) == (7, 3, 7)
+    assert total == 3 * 7 * 5 and (drawn.episodes, drawn.seeds, drawn.present[0, 0]) == (7, 3, 7)
     for resampled in (by_episode, by_seed, by_both):
         np.testing.assert_array_equal(resampled, np.full((HOW.resamples, 1), 3 * 7 * 5))
     np.testing.assert_array_equal(weights(7, HOW).sum(1), 7)

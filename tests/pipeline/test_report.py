@@ -23,6 +23,8 @@ from tests.synthetic import ROOT, TASK, write_params
 OUTPUTS = (
     "results/reward_error.parquet",
     "results/summary.parquet",
+    "results/measures.parquet",
+    "results/reliability.parquet",
     "results/learning.parquet",
     "results/online.parquet",
     "results/dynamics.parquet",
@@ -81,7 +83,7 @@ def test_it_writes_every_output(inputs: Path, finished: dict[str, str]) -> None:
     project = inputs.with_name("finished")
     rows = pl.read_parquet(project / "results/reward_error.parquet")
     assert set(rows["encoder"]) == {"state", "scratch", "random_cnn", "autoencoder"}
-    for name in ("dynamics", "calibration", "probes", "properties", "encoders"):
+    for name in ("measures", "reliability", "dynamics", "calibration", "probes", "properties", "encoders"):
         assert set(pl.read_parquet(project / f"results/{name}.parquet")["encoder"]) == set(rows["encoder"]), name
     assert coded(pl.read_parquet(project / "results/encoders.parquet"))["objective"].unique().to_list() == ["pixels"]
     metrics = json.loads((project / "metrics.json").read_text())
