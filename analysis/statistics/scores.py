@@ -10,7 +10,7 @@ import polars as pl
 
 from analysis.resample import Array, Resampling
 from analysis.statistics.draws import Ids, codes, counts
-from analysis.statistics.intervals import expanded, share, student
+from analysis.statistics.intervals import share, student
 from analysis.statistics.verdict import with_few_seeds
 
 CELL = ("encoder", "algorithm")
@@ -86,8 +86,6 @@ def _by_cell(scores: pl.DataFrame, how: Resampling, figures: Sequence[tuple[dict
             estimate, resampled = float(figure(values, tasks, np.ones((1, units)))[0]), figure(values, tasks, drawn)
             if "threshold" in label:
                 low, high = share(estimate, resampled, how.confidence, units, freedom, trials=units)
-            elif figure is median:
-                low, high = expanded(resampled, how.confidence, units, freedom)
             else:
                 low, high = student(estimate, resampled, how.confidence, units, freedom)
             sizes = {"runs": units, "tasks": int(tasks.max()) + 1, "seeds": seeds}
