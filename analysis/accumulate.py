@@ -43,15 +43,15 @@ class Groups:
 
     def number(self, rows: pl.DataFrame) -> Ids:
         """int64 [N]: the number of each row's combination."""
-        changed = pl.Series([False]).new_from_index(0, len(rows) - 1)
+        starts = [np.zeros(1, np.int64)]
         for name in self._keys:
             values = rows[name]
             if values.null_count() or not (values == values[0]).all():  # cheaper than the next line, and mostly enough
-                changed |= values[1:].ne_missing(values[:-1])
-        starts = np.concatenate([[True], changed.to_numpy()])
-        runs = rows.select(self._keys.names())[np.flatnonzero(starts)].rows()
+                starts.append(values[1:].ne_missing(values[:-1]).arg_true().to_numpy().astype(np.int64) + 1)
+        first = np.unique(np.concatenate(starts)) if len(starts) > 1 else starts[0]
+        runs = zip(*(rows[name].gather(first).to_list() for name in self._keys), strict=True)
         group = np.array([self._known.setdefault(run, len(self._known)) for run in runs])
-        return group[np.cumsum(starts) - 1]
+        return np.repeat(group, np.diff(first, append=len(rows)))
 
     def table(self) -> pl.DataFrame:
         """The keys of each number."""

@@ -49,7 +49,7 @@ def nearest(table: pl.DataFrame, unit: Unit, clusters: int, seeds: int) -> dict[
     """The largest simulated setting that is no larger than what is asked about (else the smallest).
 
     Returns:
-        clusters and seeds (those that tell settings apart), confidence, low and high (shares that covered: worst and best figure).
+        clusters and seeds (those that tell settings apart), confidence, low and high (shares that covered, worst and best).
     """
     own = table.filter(unit=unit)
     if own.is_empty():
