@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from analysis.dynamics import coverage_by, dynamics_by, probes_by
+from analysis.resample import Resampling
+
+_LOOK = ("axis", "severity", "split")
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -16,7 +21,7 @@ class Evidence:
             metric, value, low, high.
         coverage: share of true rewards inside the predicted distribution's central intervals (`dynamics.coverage_by`): encoder,
             algorithm, task, axis, severity, split, horizon, level, value, low, high.
-        reliability: mean observed against mean predicted reward, by bin of the prediction (`reliability.reliability`).
+        reliability: mean observed against mean predicted reward, by bin of the prediction (`measures.reliability`).
         measures: further measures of reward prediction (`measures.measures`): encoder, algorithm, task, axis, severity, split,
             horizon, measure, value, low, high.
         probes: what can be read from a representation without a world model (`dynamics.probes_by`): encoder, task, axis,
@@ -39,6 +44,22 @@ class Evidence:
     manifold: pl.DataFrame = field(default_factory=pl.DataFrame)
     costs: pl.DataFrame = field(default_factory=pl.DataFrame)
     trust: list[str] = field(default_factory=list)
+
+
+def ends(table: pl.DataFrame) -> pl.DataFrame:
+    """`value_low` and `value_high` as `low` and `high`."""
+    return table.rename({"value_low": "low", "value_high": "high"})
+
+
+def aggregated(
+    dynamics: pl.DataFrame, calibration: pl.DataFrame, probes: pl.DataFrame, how: Resampling
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """`Evidence.dynamics`, `coverage` and `probes` of the stages' tables (`tables.DYNAMICS`, `CALIBRATION`, `PROBES`)."""
+    return (
+        ends(dynamics_by(dynamics, (*_LOOK, "horizon"), how)),
+        ends(coverage_by(calibration, (*_LOOK, "horizon"), how)),
+        ends(probes_by(probes, _LOOK, how)),
+    )
 
 
 def of_cell(table: pl.DataFrame, encoders: Sequence[str], task: str, algorithm: str | None = None) -> pl.DataFrame:

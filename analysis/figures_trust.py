@@ -10,11 +10,13 @@ from analysis.evidence import Evidence, of_cell
 def calibration_figure(evidence: Evidence, encoders: list[str], task: str, algorithm: str) -> Figure | None:
     """Observed against predicted mean reward, and observed against nominal coverage; None where neither was measured."""
     reliability = of_cell(evidence.reliability, encoders, task, algorithm)
+    if not reliability.is_empty():
+        reliability = reliability.filter(pl.col("axis") == "default")
     coverage = of_cell(evidence.coverage, encoders, task, algorithm)
     panels, tables = [], []
     if not reliability.is_empty():
         panels.append(panel("mean reward, by size of the prediction (filtering)", _reliability(reliability, encoders), 280))
-        tables.append(reliability.select("encoder", "predicted", "observed", "observed_low", "observed_high", "n"))
+        tables.append(reliability.select("encoder", "predicted", "observed", "low", "high", "n"))
     controls = []
     if not coverage.is_empty():
         looks = coverage.select("axis", "severity", "horizon").unique().sort("horizon", "severity", "axis").rows()
@@ -39,11 +41,11 @@ def calibration_figure(evidence: Evidence, encoders: list[str], task: str, algor
 def _reliability(table: pl.DataFrame, encoders: list[str]) -> alt.LayerChart:
     low, high = float(table["predicted"].min()), float(table["predicted"].max())  # type: ignore[arg-type]
     diagonal = _diagonal(low, high, "predicted", "observed")
-    columns = ["encoder", "predicted", "observed", "observed_low", "observed_high", "n"]
+    columns = ["encoder", "predicted", "observed", "low", "high", "n"]
     base = alt.Chart(rows(table, columns)).transform_filter(VISIBLE).encode(
         x=alt.X("predicted:Q", title="predicted reward"), color=colour(encoders)
     )  # fmt: skip
-    bars = base.mark_rule(opacity=0.5).encode(y=alt.Y("observed_low:Q", title="observed reward"), y2="observed_high:Q")
+    bars = base.mark_rule(opacity=0.5).encode(y=alt.Y("low:Q", title="observed reward"), y2="high:Q")
     line = base.mark_line(strokeWidth=1.5).encode(y="observed:Q")
     points = base.mark_point(filled=True, size=40, opacity=1).encode(
         y="observed:Q", shape=shape(encoders), tooltip=tooltip(table, columns)

@@ -26,7 +26,7 @@ def evidence(encoders: list[str]) -> Evidence:
         ),
         reliability=pl.DataFrame(
             [{"encoder": e, "algorithm": "dreamerv3", "task": TASK, "predicted": 0.5 * b, "observed": 0.5 * b + 0.1 * k,
-              "observed_low": 0.5 * b - 0.1, "observed_high": 0.5 * b + 0.3, "n": 100} for e, k in cells for b in range(6)]
+              "low": 0.5 * b - 0.1, "high": 0.5 * b + 0.3, "n": 100, "axis": "default"} for e, k in cells for b in range(6)]
         ),
         probes=_valued(
             looks, [{"target": t, "method": m} for t in ("reward", "state") for m in ("ridge", "knn")],
