@@ -12,6 +12,7 @@ from analysis.charts import Figure
 from analysis.evidence import Evidence
 from analysis.figures import breakdown_figure, contrast_figure, horizon_figure, shift_figure
 from analysis.figures_dynamics import dynamics_figure
+from analysis.figures_measures import measures_figure
 from analysis.figures_over_time import learning_figure, online_figure, trace_figure
 from analysis.figures_relation import relation_figure
 from analysis.figures_trust import calibration_figure
@@ -97,6 +98,7 @@ def _section(results: Results, task: str, algorithm: str, context: Context) -> S
         horizon_figure(results, task, algorithm),
         trace_figure(results, task, algorithm),
         breakdown_figure(results, task, algorithm),
+        measures_figure(context.evidence, results.encoders, task, algorithm),
         calibration_figure(context.evidence, results.encoders, task, algorithm),
         dynamics_figure(context.evidence, results.encoders, task, algorithm),
         learning_figure(results, task, algorithm),

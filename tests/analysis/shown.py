@@ -28,6 +28,10 @@ def evidence(encoders: list[str]) -> Evidence:
             [{"encoder": e, "algorithm": "dreamerv3", "task": TASK, "predicted": 0.5 * b, "observed": 0.5 * b + 0.1 * k,
               "low": 0.5 * b - 0.1, "high": 0.5 * b + 0.3, "n": 100, "axis": "default"} for e, k in cells for b in range(6)]
         ),
+        measures=_valued(
+            looks, [{"measure": m, "horizon": h, "n": 100} for m in ("spearman", "event_recall") for h in (0, 3)]
+            + [{"measure": "accumulated_33", "horizon": 33, "n": 10}], lambda r: 0.9 - 0.1 * r["k"] - 0.2 * r["severity"],
+        ),
         probes=_valued(
             looks, [{"target": t, "method": m} for t in ("reward", "state") for m in ("ridge", "knn")],
             lambda r: 0.2 + 0.1 * r["k"] + 2 * r["severity"],
