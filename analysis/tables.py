@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from analysis.schema import KEY, VERSION, scan_table
 from datasets.errors import DataError
 
 REWARD_ERROR: dict[str, pl.DataType] = {
@@ -69,7 +70,12 @@ ENCODERS: dict[str, pl.DataType] = {
 
 COSTS: dict[str, pl.DataType] = {
     "stage": pl.String(), "out": pl.String(), "key": pl.String(), "wall_s": pl.Float64(), "cpu_s": pl.Float64(),
-    "finished": pl.String(), "host": pl.String(), "hardware": pl.String(),
+    "finished": pl.String(), "host": pl.String(), "hardware": pl.String(), "bytes": pl.Int64(),
+}  # fmt: skip
+
+
+TABLES: dict[str, dict[str, pl.DataType]] = {
+    "reward_error": REWARD_ERROR, "learning": LEARNING, "online": ONLINE, "looks": LOOKS, "costs": COSTS,
 }  # fmt: skip
 
 
@@ -79,31 +85,19 @@ def scan_parts(paths: Iterable[Path], columns: Mapping[str, pl.DataType]) -> pl.
     Raises:
         DataError: a file is missing or damaged, lacks a column, or holds one of a type that cannot become the expected one.
     """
-    parts = []
-    for path in paths:
-        if not path.is_file():
-            raise DataError(f"{path} is missing; `dvc repro` makes it")
-        try:
-            found = pl.read_parquet_schema(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise DataError(f"{path} is not a readable Parquet file ({_first_line(error)}); run its stage again") from None
-        if missing := [name for name in columns if name not in found]:
-            raise DataError(f"{path} lacks the column {', '.join(missing)}; run its stage again")
-        for name, wanted in columns.items():
-            if wanted.is_numeric() != found[name].is_numeric():
-                raise DataError(f"{path}: column {name} is {found[name]}, {wanted} expected; run its stage again")
-        parts.append(pl.scan_parquet(path).select(pl.col(name).cast(wanted) for name, wanted in columns.items()))
+    parts = [scan_table(path, columns) for path in paths]
     if not parts:
         raise DataError("no result tables to read; `dvc repro` makes them")
     return pl.concat(parts, how="vertical")
 
 
 def write_table(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
-    """Write Parquet (zstd); the bytes depend on nothing but the rows and their order."""
+    """Write Parquet (zstd) with its schema version; the bytes depend on nothing but the rows and their order."""
+    metadata = {KEY: str(VERSION)}
     if isinstance(table, pl.LazyFrame):
-        table.sink_parquet(path, compression="zstd", maintain_order=True)
+        table.sink_parquet(path, compression="zstd", maintain_order=True, metadata=metadata)
     else:
-        table.write_parquet(path, compression="zstd")
+        table.write_parquet(path, compression="zstd", metadata=metadata)
 
 
 def encoders_table(paths: Iterable[Path]) -> pl.DataFrame:
@@ -118,7 +112,3 @@ def encoders_table(paths: Iterable[Path]) -> pl.DataFrame:
 def costs_table(notes: Iterable[Mapping[str, object]]) -> pl.DataFrame:
     """What every stage took, from the notes that stages leave; the only table with times and host names."""
     return pl.DataFrame([{name: note[name] for name in COSTS} for note in notes], schema=COSTS)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -197,10 +197,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def costs() -> list[dict[str, Any]]:
-    """What the stages took whose outputs lie in this project now, sorted by output (another run's notes are left out)."""
+    """What the stages took, and left in bytes, whose outputs lie in this project now, sorted by output (not another run's)."""
     rows = []
     for note in sorted((store() / "costs").glob("*.json")):
         row = json.loads(note.read_text())
         if _key_of(Path(row["out"])) == row["key"]:
-            rows.append(row)
+            files = read_manifest(Path(row["out"]))["files"]
+            rows.append(row | {"bytes": sum(entry["bytes"] for entry in files.values())})
     return sorted(rows, key=lambda row: row["out"])
