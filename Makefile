@@ -1,18 +1,21 @@
 # The two commands: `make repro` (everything, ending in report/index.html) and `make test`. Both set up .venv first.
-.PHONY: help setup repro test lint bench plan preset
+.PHONY: help setup repro study test lint bench plan preset
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
 help:
-	@echo "make setup | repro | test | lint | bench | plan | preset NAME=$$(ls presets | sed 's/\.yaml$$//' | paste -sd '|')"
+	@echo "make setup | repro | study | test | lint | bench | plan | preset NAME=$$(ls presets | sed 's/\.yaml$$//' | paste -sd '|')"
 
 setup:
 	@scripts/setup.sh
 
 repro: setup
 	dvc repro
+
+study: setup
+	python -m pipeline.study
 
 test:
 	@scripts/setup.sh test

@@ -77,8 +77,9 @@ def _shifts(results: Results, looks: pl.DataFrame) -> str:
     shifted = looks.filter(pl.col("axis") != "default", pl.col("horizon") == 0)
     if shifted.is_empty():
         return ""
-    unmoved = [e for e in results.encoders if (shifted.filter(pl.col("encoder") == e)["mae_increase"] == 0).all()]
-    moved = [e for e in results.encoders if e not in unmoved]
+    present = [e for e in results.encoders if e in set(shifted["encoder"])]
+    unmoved = [e for e in present if (shifted.filter(pl.col("encoder") == e)["mae_increase"] == 0).all()]
+    moved = [e for e in present if e not in unmoved]
     clauses = []
     for axis in sorted(shifted["axis"].unique()):
         strongest = shifted.filter(pl.col("axis") == axis).filter(pl.col("severity") == pl.col("severity").max())

@@ -32,6 +32,7 @@ class Results:
         traces: predicted and true reward over time, of one episode per quality (`traces.traces`).
         learning, online: the stages' tables, all representations together.
         missing: what could not be shown, and why.
+        sums: of the models' predictions by episode (`sums.episode_sums`), which claims are judged by.
     """
 
     encoders: list[str]
@@ -44,6 +45,7 @@ class Results:
     learning: pl.DataFrame
     online: pl.DataFrame
     missing: list[str] = field(default_factory=list)
+    sums: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def held_out(self) -> pl.DataFrame:
@@ -113,6 +115,7 @@ def summarise(
         learning=learning,
         online=online,
         missing=missing,
+        sums=models,
     )
 
 

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML, YAMLError
 from datasets.errors import UserError
 from pipeline.encoders.registry import TIMM, TRANSFORMERS, canonical, info_of, selectable_names
 from pipeline.sections.base import Section, Seed, known
+from pipeline.sections.claims import Claims, Study
 from pipeline.sections.data import QUALITIES, Collect, Compute, Import, Quality, Render
 from pipeline.sections.learning import Custom, Encode, Evaluate, Finetune, Pretrain, Report, Train
 from pipeline.sections.track import Track
@@ -38,6 +39,8 @@ class Params(Section):
     evaluate: Evaluate
     finetune: Finetune
     report: Report
+    claims: Claims
+    study: Study
 
     @property
     def references(self) -> list[str]:
@@ -88,6 +91,8 @@ class Params(Section):
             known(f"weights.{name}", name, names, "encoder")
         if self.encoder not in self.weights:
             raise ValueError(f"weights.{self.encoder} is missing: add it (null: its hub, or made here)")
+        for name in self.study.encoders or ():
+            known("study.encoders", name, names, "encoder")
         for name in self.imports:
             if not re.fullmatch(r"[a-z0-9_]+", name):
                 raise ValueError(f"imports.{name}: a name may hold a-z, 0-9 and _ only")

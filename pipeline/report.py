@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 METRICS = Path("metrics.json")
 RESULTS = Path("results")
+DYNAMICS = "dynamics.parquet"
 LOOK_STATISTICS = "look_statistics.parquet"
 
 
@@ -51,7 +52,7 @@ class Inputs:
 def main(params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     inputs = find_inputs(p)
-    shown = p.model_dump(mode="json", by_alias=True, exclude={"compute", "weights"})  # neither changes what the tables say
+    shown = p.model_dump(mode="json", by_alias=True, exclude={"compute", "weights", "study"})  # which tables do not depend on
     key = {"params": shown, "inputs": inputs.digests, "missing": inputs.missing, "code": code_digest(*_code())}
     with open_work("report", Path("report"), key) as work:
         if work is not None:
@@ -93,6 +94,7 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
 
     from analysis import tables
     from analysis.measures import BINS, measures, reliability
+    from analysis.claims import judge
     from analysis.metrics import metrics
     from analysis.resample import Resampling
     from analysis.results import summarise, summary_table
@@ -112,6 +114,8 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
         return track(paths, total, "part", "report")
 
     results = summarise(reward_error, learning, online, p.evaluate.horizon, how, inputs.missing, progress)
+    known = {"properties": encoder_properties(), "dynamics": _dynamics(every_part)}
+    claims = judge(results.sums, online, how, p.claims.effects, **known)
     context = _context(p, inputs, shown)
     write_report(results, context, result)
 
@@ -131,12 +135,32 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
         "properties": tables.scan_parts([f / "properties.parquet" for f in probed], tables.PROPERTIES),
         "encoders": tables.encoders_table([f / "encoder.parquet" for f in probed]),
         "costs": tables.costs_table(costs()),
+        "claims": claims,
     }
     for name, table in outputs.items():
         with replacing(RESULTS / f"{name}.parquet") as path:
             tables.write_table(table, path)
     write_json(METRICS, metrics(results, context.expert_return))
     log(f"report: {Path('report/index.html').resolve()}")
+
+
+def encoder_properties() -> "pl.DataFrame":
+    """Every registered encoder: encoder, architecture, objective, data, images, language, temporal."""
+    import polars as pl
+
+    from pipeline.encoders.registry import list_encoders
+
+    names = ("architecture", "objective", "data", "images", "language", "temporal")
+    rows = [{"encoder": info.name} | {name: getattr(info, name) for name in names} for info in list_encoders()]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _dynamics(parts: list[Path]) -> "pl.DataFrame | None":
+    """Errors of predicted dynamics, of those parts that have them."""
+    import polars as pl
+
+    tables = [pl.read_parquet(f / DYNAMICS) for f in parts if (f / DYNAMICS).is_file()]
+    return pl.concat(tables, how="diagonal_relaxed") if tables else None
 
 
 def look_statistics(frames: Path) -> "pl.DataFrame":

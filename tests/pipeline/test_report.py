@@ -32,6 +32,7 @@ OUTPUTS = (
     "results/probes.parquet",
     "results/properties.parquet",
     "results/encoders.parquet",
+    "results/claims.parquet",
     "metrics.json",
 )
 
@@ -237,7 +238,10 @@ def _run_documented(project: Path) -> None:
     code = [snippet for snippet in snippets if "results/parts" not in snippet and "results/probes/" not in snippet]
     code += [path.read_text() for path in sorted((ROOT / "analysis/examples").glob("[a-z]*.py"))]
     assert len(code) >= 8
-    done = subprocess.run([sys.executable, "-c", "\n".join(code)], cwd=project, capture_output=True, text=True, timeout=60)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)], cwd=project, env=environment, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("shape: ") == len(code) and "autoencoder" in done.stdout
 
@@ -255,7 +259,7 @@ def test_help_is_quick() -> None:
 
 
 def test_analysis_needs_no_torch() -> None:
-    files = [p for folder in ("analysis", "analysis/statistics") for p in sorted((ROOT / folder).glob("*.py"))]
+    files = [p for folder in ("analysis", "analysis/statistics", "analysis/claims") for p in sorted((ROOT / folder).glob("*.py"))]
     modules = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in files if p.stem != "__init__"]
     code = f"import sys; import {', '.join(modules)}; assert not {{'torch', 'pipeline', 'trainers'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
