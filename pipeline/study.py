@@ -5,8 +5,8 @@
 
 `study.encoders` are the encoders, `study.jobs` how many run at a time; tasks, algorithms and seeds are those of params.yaml,
 inside each experiment. DVC does the work, in copies of the project, and keeps what is finished: the same command goes on after a
-kill, and skips encoders that have an experiment of the same parameters and code at this commit. One that fails is named at the end, and the
-others go on. Tiny variant: `study.encoders: [random]` on settings of a tiny run.
+kill, and skips encoders that have an experiment of the same parameters and code at this commit. One that fails is named at the
+end, and the others go on. Tiny variant: `study.encoders: [random]` on settings of a tiny run.
 """
 
 import os

@@ -18,7 +18,12 @@ _STAGE = """stages:
     cmd: python make.py
     deps: [make.py]
     params: [encoder, train.updates, preset]
-    outs: [results/reward_error.parquet, results/online.parquet, results/learning.parquet, results/looks.parquet, results/costs.parquet]
+    outs:
+      - results/reward_error.parquet
+      - results/online.parquet
+      - results/learning.parquet
+      - results/looks.parquet
+      - results/costs.parquet
     metrics: [metrics.json]
 """
 _MAKE = "from tests.planted_study import make; make()\n"
@@ -42,7 +47,7 @@ def make() -> None:
     p = load_params()
     if p.encoder == FAILS:
         sys.exit(f"error: {FAILS} has no weights")
-    chosen = [name for name in ("state", "scratch", "random_cnn", "autoencoder", p.encoder)]
+    chosen = ("state", "scratch", "random_cnn", "autoencoder", p.encoder)
     tables: dict[str, list[pl.DataFrame]] = {"reward_error": [], "online": [], "learning": []}
     for name in dict.fromkeys(chosen):
         as_ = {"encoder": pl.lit(name)}
@@ -56,8 +61,7 @@ def make() -> None:
     for table, parts in tables.items():
         write_table(pl.concat(parts), Path(f"results/{table}.parquet"))
     write_table(pl.DataFrame(schema=LOOKS), Path("results/looks.parquet"))
-    row = {"stage": "train", "out": f"models/{p.encoder}", "key": p.encoder, "wall_s": 2.0, "cpu_s": 1.0, "finished": "", "host": "",
-           "hardware": "", "bytes": 1000}  # fmt: skip
+    row = dict.fromkeys(COSTS, "") | {"out": f"models/{p.encoder}", "wall_s": 2.0, "cpu_s": 1.0, "bytes": 1000}
     write_table(pl.DataFrame([row], schema=COSTS), Path("results/costs.parquet"))
     Path("metrics.json").write_text(json.dumps({"selected": {"encoder": p.encoder, "filtering_r2": 0.9}}))
 

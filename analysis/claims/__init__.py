@@ -54,7 +54,7 @@ def judge(
     ]
     table = pl.DataFrame(rows, schema=CLAIMS, orient="row")
     column = {"holm": "p_holm", "benjamini_hochberg": "p_bh"}[effects.correction]
-    table = corrected(table).with_columns(p_adjusted=column).select(CLAIMS)
+    table = corrected(table).with_columns(p_adjusted=column).select(*CLAIMS)
     unlikely = (pl.col("p_adjusted") > 1 - how.confidence) & (pl.col("verdict") == "supported") & _asserts_an_effect()
     return table.with_columns(
         verdict=pl.when(unlikely).then(pl.lit("undecided")).otherwise("verdict"),

@@ -15,7 +15,7 @@ from analysis.claims.runs import RUN, Quantity, error, growth, random_returns, r
 from analysis.resample import Resampling
 from tests.analysis.planted_claims import CONTROLS, PVRS, RANDOM, SEEDS, TASKS, dynamics, online, properties, sums
 
-HOW = Resampling(resamples=400, confidence=0.95, seed=0)
+HOW = Resampling(resamples=200, confidence=0.95, seed=0)
 EFFECTS = Effects(score=0.05, r2=0.02, correlation=0.3, growth=1.1, max_return=1000.0, correction="holm")
 EVERY = (*CONTROLS, *PVRS)
 NOTHING: dict[str, float] = {}
@@ -72,7 +72,7 @@ def test_generalisation_out_of_distribution(log_growth: float, verdict: str) -> 
 
 
 def test_generalisation_is_open_where_the_pvrs_disagree() -> None:
-    row = claim("2", sums(growth=spread(0.5)))
+    row = claim("2", sums(growth={name: 0.5 * (-1) ** k for k, name in enumerate(PVRS)}))
     assert row["verdict"] == "undecided" and "both sides" in row["note"]
 
 
@@ -112,7 +112,7 @@ def test_correlations_are_taken_within_tasks() -> None:
         for task, level in zip(TASKS, (0.0, 2.0), strict=True)
     ]  # fmt: skip
     row = claim("3a", *(pl.concat(tables) for tables in zip(*parts, strict=True)))
-    assert row["verdict"] == "supported" and row["estimate"] < -0.8
+    assert row["verdict"] == "supported" and row["estimate"] < -0.7
 
 
 @pytest.mark.parametrize(("number", "given"), [("4a", "web"), ("4b", "vit"), ("4c", "language")])
@@ -125,7 +125,8 @@ def test_properties_that_help(number: str, given: str) -> None:
         row = claim(number, sums(growth=growing, noise=0.01), properties=table)
         assert row["verdict"] == verdict, row
         assert math.log(row["estimate"]) == pytest.approx(effect * 0.75, abs=0.12)  # severities 0.5 and 1 pooled
-    assert claim(number, sums(growth=spread(0.5)), properties=table)["verdict"] == "undecided"
+    parity = {name: sum(name in names for names in have.values()) % 2 for name in PVRS}  # of which no property is a part
+    assert claim(number, sums(growth={n: 0.5 * v for n, v in parity.items()}), properties=table)["verdict"] == "undecided"
 
 
 def test_a_property_that_does_not_vary_leaves_the_others_judged() -> None:
@@ -141,7 +142,7 @@ def test_ways_to_integrate(change: float, verdict: str) -> None:
     names = [f"{name}@{experiment}" for name in chosen for experiment in ("with", "without")]
     errors = {name: 2.0 + (change if name.endswith("@with") else 0.0) for name in names}
     options = pl.DataFrame([{"encoder": f"{n}@with", "without": f"{n}@without", "option": "infonce"} for n in chosen])
-    row = claim("6-infonce", sums(names, error=errors), options=options)
+    row = claim("6-infonce", sums(names, error=errors, noise=0.003), options=options)
     assert row["verdict"] == verdict and row["encoders"] == 4, row
 
 

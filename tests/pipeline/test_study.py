@@ -86,9 +86,8 @@ def test_results_that_are_not_on_this_machine_are_named(
     shutil.rmtree(copy / ".dvc/cache/files")
     own = next(iter(names(copy)))
     found = scan_experiments([own], root=copy)
-    assert (
-        not found.frames and "is not in DVC's cache on this machine; `dvc fetch` or `dvc exp pull` brings it" in found.missing[0]
-    )
+    said = "is not in DVC's cache on this machine; `dvc fetch` or `dvc exp pull` brings it"
+    assert not found.frames and said in found.missing[0]
     done = run(copy, "pipeline.compare", own, "--out", "out")
     assert done.returncode == 1 and len(ONE_LINE.findall(done.stderr)) == 1 and "Traceback" not in done.stderr
 
