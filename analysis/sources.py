@@ -74,14 +74,18 @@ def _revision(name: str, root: Path, is_folder: bool) -> Source:
         raise UserError(f"{name} is {lacks} ({reason}); `dvc exp list --all-commits` lists experiments") from None
 
     def find(pattern: str) -> list[Path]:
-        return [_local(files, path, name) for path in sorted(files.glob(pattern))]
+        local = [_local(files, path, name) for path in sorted(files.glob(pattern))]
+        return [path for path in local if path is not None]
 
     return Source(name, find, params, revision)
 
 
-def _local(files: Any, path: str, name: str) -> Path:
-    """Where the content of a revision's file lies: in DVC's cache, which is read in place."""
-    digest = files.info(path).get("md5")
+def _local(files: Any, path: str, name: str) -> Path | None:
+    """Where the content of a revision's file lies: in DVC's cache, which is read in place; None of an output never made."""
+    info = files.info(path)
+    digest = info.get("md5")
+    if digest is None and info.get("dvc_info"):
+        return None
     if digest is None:
         raise DataError(f"{path} of {name} is in Git, not in DVC's cache; results are outputs of stages")
     local = Path(files.repo.cache.local.oid_to_path(digest))
