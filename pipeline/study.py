@@ -52,9 +52,12 @@ def main(out: Path = Path("comparison"), params: Path = Path("params.yaml")) -> 
 
 
 def encoders(p: Params) -> list[str]:
-    """What is swept, by canonical names: `study.encoders`, or the selected one, those with a weights file, those made here."""
+    """What is swept: `study.encoders`, or the selected one, those with a weights file, those made here; no two names for one.
+
+    Names stay as they are given: stages are called by them, and what `random` has in cache `random_cnn` has not.
+    """
     chosen = p.study.encoders or [p.encoder, *(name for name, path in p.weights.items() if path), *MADE_HERE]
-    return list(dict.fromkeys(canonical(name) for name in chosen))
+    return list({canonical(name): name for name in reversed(chosen)}.values())[::-1]
 
 
 def name_of(encoder: str, p: Params) -> str:
@@ -66,11 +69,9 @@ def name_of(encoder: str, p: Params) -> str:
 
 def changes(encoder: str, p: Params) -> list[str]:
     """The parameters that this experiment changes. Paths of weights must hold in a copy of the project, too."""
-    names = [name for name in p.weights if canonical(name) == encoder]
-    selected = next((name for name in names if p.weights[name]), encoder)
-    path = p.weights.get(selected)
-    file = [f"weights.{selected}={Path(path).resolve()}"] if path and not Path(path).is_absolute() else []
-    return [word for change in (f"encoder={selected}", *file) for word in ("-S", change)]
+    path = p.weights.get(encoder)
+    file = [f"weights.{encoder}={Path(path).resolve()}"] if path and not Path(path).is_absolute() else []
+    return [word for change in (f"encoder={encoder}", *file) for word in ("-S", change)]
 
 
 def finished() -> set[str]:

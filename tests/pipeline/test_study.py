@@ -11,9 +11,11 @@ import pytest
 
 from analysis.experiments import scan_experiments
 from datasets.errors import UserError
+from pipeline.params import load_params, parse_params
+from pipeline.study import changes, encoders
 from tests.planted_study import BETTER, FAILS, make_repository, run, settings
 from tests.study import commit, dvc
-from tests.synthetic import write_params
+from tests.synthetic import ROOT, write_params
 
 pytestmark = pytest.mark.xdist_group("study")
 ONE_LINE = re.compile(r"^error: .*$", re.MULTILINE)
@@ -158,3 +160,13 @@ def test_dvc_s_queue_runs_several_at_a_time(tmp_path: Path) -> None:
     assert done.returncode == 1 and f"1 of 3 encoders failed: {FAILS}" in done.stderr, done.stderr
     assert {name.rpartition("-")[0] for name in names(tmp_path)} == {"study-state", f"study-{BETTER}"}
     assert "3 encoders, 2 of them finished before" in run(tmp_path, "pipeline.study").stderr
+
+
+def test_what_is_swept_where_nothing_is_said() -> None:
+    values = load_params(ROOT / "params.yaml").model_dump(by_alias=True)
+    values["encoder"] = "random"
+    values["weights"] |= {"vc1": "weights/vc1.pth", "random_cnn": "elsewhere.pt"}
+    p = parse_params(values)
+    assert encoders(p) == ["random", "vc1", "state", "random_vit", "mae_indomain", "dino_indomain"]
+    assert changes("vc1", p) == ["-S", "encoder=vc1", "-S", f"weights.vc1={Path('weights/vc1.pth').resolve()}"]
+    assert changes("state", p) == ["-S", "encoder=state"]
