@@ -15,7 +15,6 @@ _SCHEMA: dict[str, pl.DataType] = {
 
 def accounting(
     costs: pl.DataFrame,
-    stored: Mapping[tuple[str, str], int],
     names: Mapping[str, str],
     learning: pl.DataFrame,
     online: pl.DataFrame,
@@ -25,7 +24,6 @@ def accounting(
     Args:
         costs: `tables.COSTS`: what the stages took that made the outputs in the tree. Of an output that came from a cache, what
             it took where it was made is known only if it was this machine.
-        stored: (encoder, task) -> bytes of its embeddings.
         names: name in the outputs' paths -> canonical name.
         learning, online: `tables.LEARNING`, `tables.ONLINE`.
 
@@ -40,21 +38,18 @@ def accounting(
 
     def of(stage: str, places: Mapping[str, int]) -> pl.DataFrame:
         chosen = costs.filter(pl.col("stage") == stage).select(
-            *(parts.list.get(at, null_on_oob=True).alias(name) for name, at in places.items()), "wall_s", "cpu_s"
+            *(parts.list.get(at, null_on_oob=True).alias(name) for name, at in places.items()), "wall_s", "cpu_s", "bytes"
         )
         return chosen.filter(pl.col("encoder").is_in(list(names))).with_columns(pl.col("encoder").replace(names))
 
-    encode = of("encode", {"task": 2, "encoder": 3}).select("encoder", "task", encode_cpu_s="cpu_s")
+    encode = of("encode", {"task": 2, "encoder": 3}).select(
+        "encoder", "task", encode_cpu_s="cpu_s", stored_mb=pl.col("bytes") / 1e6
+    )
     train = of("train", {"task": 1, "encoder": 2, "algorithm": 3}).select(*cell, "cpu_s")
     finetune = of("finetune", {"encoder": 2, "task": 3, "algorithm": 4}).select(*cell, online_wall_s="wall_s")
-    sizes = pl.DataFrame(
-        [(encoder, task, size / 1e6) for (encoder, task), size in stored.items()],
-        schema={"encoder": pl.String, "task": pl.String, "stored_mb": pl.Float64}, orient="row",
-    )  # fmt: skip
     gained = ends(online).select(*cell, gained=pl.col("last") - pl.col("first"))
     table = (
         updates.join(encode, on=["encoder", "task"], how="left")
-        .join(sizes, on=["encoder", "task"], how="left")
         .join(train, on=cell, how="left")
         .join(finetune, on=cell, how="left")
         .join(gained, on=cell, how="left")

@@ -1,14 +1,18 @@
 """What the page shows beside reward error: the claims' verdicts, and what was measured of models and representations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from analysis.accounting import accounting
 from analysis.dynamics import coverage_by, dynamics_by, probes_by
 from analysis.resample import Resampling
+from analysis.results import Results
+from analysis.statistics.wording import trust
 
 _LOOK = ("axis", "severity", "split")
+_AS_THEY_ARE = ("claims", "reliability", "measures", "properties", "encoders", "manifold")
 
 
 @dataclass(frozen=True)
@@ -46,20 +50,30 @@ class Evidence:
     trust: list[str] = field(default_factory=list)
 
 
-def ends(table: pl.DataFrame) -> pl.DataFrame:
+def _ends(table: pl.DataFrame) -> pl.DataFrame:
     """`value_low` and `value_high` as `low` and `high`."""
     return table.rename({"value_low": "low", "value_high": "high"})
 
 
-def aggregated(
-    dynamics: pl.DataFrame, calibration: pl.DataFrame, probes: pl.DataFrame, how: Resampling
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """`Evidence.dynamics`, `coverage` and `probes` of the stages' tables (`tables.DYNAMICS`, `CALIBRATION`, `PROBES`)."""
-    return (
-        ends(dynamics_by(dynamics, (*_LOOK, "horizon"), how)),
-        ends(coverage_by(calibration, (*_LOOK, "horizon"), how)),
-        ends(probes_by(probes, _LOOK, how)),
-    )
+def gathered(measured: Mapping[str, pl.DataFrame], results: Results, how: Resampling, names: Mapping[str, str]) -> Evidence:
+    """Evidence from tables by name; one that was not made is left out.
+
+    Args:
+        measured: `dynamics`, `calibration`, `probes` as the stages wrote them, the others of `Evidence` as they are shown,
+            `costs` as `tables.COSTS`, and `learning` and `online`.
+        names: name of a representation in the outputs' paths -> canonical name.
+    """
+    made = {name: measured[name] for name in _AS_THEY_ARE if name in measured}
+    if "dynamics" in measured:
+        made["dynamics"] = _ends(dynamics_by(measured["dynamics"], (*_LOOK, "horizon"), how))
+    if "calibration" in measured:
+        made["coverage"] = _ends(coverage_by(measured["calibration"], (*_LOOK, "horizon"), how))
+    if "probes" in measured:
+        made["probes"] = _ends(probes_by(measured["probes"], _LOOK, how))
+    if "costs" in measured and len(measured["costs"]):
+        made["costs"] = accounting(measured["costs"], names, measured["learning"], measured["online"])
+    episodes = results.looks.filter(pl.col("algorithm") != "none")["episodes"].min()
+    return Evidence(**made, trust=[trust("episodes", int(episodes), results.seeds)])  # type: ignore[arg-type]
 
 
 def of_cell(table: pl.DataFrame, encoders: Sequence[str], task: str, algorithm: str | None = None) -> pl.DataFrame:

@@ -67,6 +67,11 @@ class Page:
     costs: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
+    def decided(self) -> bool:
+        """Whether any claim has a verdict."""
+        return any(claim.verdict != "undecided" for claim in self.claims)
+
+    @property
     def found(self) -> list[Section]:
         """Sections with findings."""
         return [section for section in self.sections if section.findings or section.headline is not None]

@@ -116,7 +116,7 @@ def _write(gathered: Gathered, folder: Path, p: Params) -> None:
     from analysis.results import summarise, summary_table
     from analysis.tables import ONLINE, write_table
     from analysis.writer import Context, write_report
-    from pipeline.report import encoder_properties
+    from pipeline.properties import encoder_properties
 
     shared, how = gathered.shared, Resampling(p.report.bootstrap, p.report.confidence, p.seed)
     tables: dict[str, pl.DataFrame | pl.LazyFrame] = {name: shared.rows(name) for name in shared.tables if name != "reward_error"}

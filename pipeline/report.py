@@ -21,20 +21,24 @@ from pipeline.stage import run
 from pipeline.work import code_digest, costs, open_work, replacing
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
-    from analysis.writer import Context
-
+_OWN = ("report", "filmstrip", "manifold", "properties", "showing")
+COVERAGE = "docs/results/coverage.parquet"  # how far intervals can be trusted
 METRICS = Path("metrics.json")
 RESULTS = Path("results")
-DYNAMICS = "dynamics.parquet"
-LOOK_STATISTICS = "look_statistics.parquet"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Folders to read, by canonical encoder name (selected first) and by task."""
+    """Folders to read, by canonical encoder name (selected first) and by task.
 
+    Attributes:
+        names: name in paths -> canonical name.
+        missing: sentences on what is not there.
+    """
+
+    names: dict[str, str]
     parts: dict[str, list[Path]]
     probes: dict[str, list[Path]]
     online: dict[str, list[Path]]
@@ -85,20 +89,25 @@ def find_inputs(p: Params) -> Inputs:
                 missing.append(f"{encoder} was not fine-tuned on {task} ({algorithm}): {folder} is missing.")
     if not online:
         raise DataError(f"{missing[0]} Run `dvc repro`")
-    tasks = {task: Path("data/frames") / task for task in p.tasks}
-    return Inputs(parts, probes, online, tasks, {task: Path("data/trajectories") / task for task in p.tasks}, missing)
+    of_paths = {name: encoder for encoder, name in names.items()}
+    frames, trajectories = ({task: Path(f"data/{what}") / task for task in p.tasks} for what in ("frames", "trajectories"))
+    return Inputs(of_paths, parts, probes, online, frames, trajectories, missing)
 
 
 def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> None:
     import polars as pl
 
     from analysis import tables
-    from analysis.measures import BINS, measures, reliability
     from analysis.claims import judge
+    from analysis.evidence import gathered
+    from analysis.measures import BINS, measures, reliability
     from analysis.metrics import metrics
     from analysis.resample import Resampling
     from analysis.results import summarise, summary_table
     from analysis.writer import write_report
+    from pipeline.manifold import picture
+    from pipeline.properties import encoder_properties
+    from pipeline.showing import look_statistics, shown_beside
 
     for folders in (*inputs.parts.values(), *inputs.probes.values(), *inputs.online.values()):
         for folder in folders:
@@ -114,28 +123,32 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
         return track(paths, total, "part", "report")
 
     results = summarise(reward_error, learning, online, p.evaluate.horizon, how, inputs.missing, progress)
-    known = {"properties": encoder_properties(), "dynamics": _dynamics(every_part)}
-    claims = judge(results.sums, online, how, p.claims.effects, **known)
-    context = _context(p, inputs, shown)
-    write_report(results, context, result)
-
     paths = [path for files in reward_error.values() for path in files]
     parts = [tables.scan_parts([path], tables.REWARD_ERROR) for path in paths]
-    outputs: dict[str, pl.DataFrame | pl.LazyFrame] = {
-        "reward_error": tables.scan_parts(paths, tables.REWARD_ERROR),
-        "summary": summary_table(results),
+    measured: dict[str, pl.DataFrame] = {
         "measures": pl.concat([measures(part, p.evaluate.horizon, how, p.report.event) for part in parts]),
         "reliability": pl.concat([reliability(part, BINS, how) for part in parts]),
         "learning": learning,
         "online": online,
-        "looks": pl.concat([look_statistics(folder) for folder in inputs.frames.values()]),
-        "dynamics": tables.scan_parts([f / "dynamics.parquet" for f in every_part], tables.DYNAMICS),
-        "calibration": tables.scan_parts([f / "calibration.parquet" for f in every_part], tables.CALIBRATION),
-        "probes": tables.scan_parts([f / "probes.parquet" for f in probed], tables.PROBES),
-        "properties": tables.scan_parts([f / "properties.parquet" for f in probed], tables.PROPERTIES),
+        "dynamics": tables.scan_parts([f / "dynamics.parquet" for f in every_part], tables.DYNAMICS).collect(),
+        "calibration": tables.scan_parts([f / "calibration.parquet" for f in every_part], tables.CALIBRATION).collect(),
+        "probes": tables.scan_parts([f / "probes.parquet" for f in probed], tables.PROBES).collect(),
+        "properties": tables.scan_parts([f / "properties.parquet" for f in probed], tables.PROPERTIES).collect(),
         "encoders": tables.encoders_table([f / "encoder.parquet" for f in probed]),
         "costs": tables.costs_table(costs()),
-        "claims": claims,
+        "manifold": pl.concat([picture(folder, p.seed) for folder in track(probed, len(probed), "picture", "report")]),
+    }
+    known = {"properties": encoder_properties(), "dynamics": measured["dynamics"]}
+    measured["claims"] = judge(results.sums, online, how, p.claims.effects, **known)
+    evidence = gathered(measured, results, how, inputs.names)
+    context = shown_beside(p, inputs.frames, inputs.trajectories, inputs.digests, results.traces, evidence, shown)
+    write_report(results, context, result)
+
+    outputs: dict[str, pl.DataFrame | pl.LazyFrame] = {
+        "reward_error": tables.scan_parts(paths, tables.REWARD_ERROR),
+        "summary": summary_table(results),
+        "looks": pl.concat([look_statistics(folder) for folder in inputs.frames.values()]),
+        **measured,
     }
     for name, table in outputs.items():
         with replacing(RESULTS / f"{name}.parquet") as path:
@@ -144,80 +157,10 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
     log(f"report: {Path('report/index.html').resolve()}")
 
 
-def encoder_properties() -> "pl.DataFrame":
-    """Every registered encoder: encoder, architecture, objective, data, images, language, temporal."""
-    import polars as pl
-
-    from pipeline.encoders.registry import list_encoders
-
-    names = ("architecture", "objective", "data", "images", "language", "temporal")
-    rows = [{"encoder": info.name} | {name: getattr(info, name) for name in names} for info in list_encoders()]
-    return pl.DataFrame(rows, infer_schema_length=None)
-
-
-def _dynamics(parts: list[Path]) -> "pl.DataFrame | None":
-    """Errors of predicted dynamics, of those parts that have them."""
-    import polars as pl
-
-    tables = [pl.read_parquet(f / DYNAMICS) for f in parts if (f / DYNAMICS).is_file()]
-    return pl.concat(tables, how="diagonal_relaxed") if tables else None
-
-
-def look_statistics(frames: Path) -> "pl.DataFrame":
-    """What each look of one task does to the pictures; no rows where only the default was rendered."""
-    from analysis import tables
-
-    return tables.scan_parts([frames / LOOK_STATISTICS], tables.LOOKS).collect()
-
-
-def _context(p: Params, inputs: Inputs, shown: dict[str, Any]) -> "Context":
-    """What the page says besides the results: the looks, the data, and where everything comes from."""
-    import json
-
-    import polars as pl
-
-    from analysis.behaviour import behaviour_table
-    from analysis.page import Look
-    from analysis.writer import Context
-    from datasets.frames import load_frames_index
-    from datasets.manifest import digest_of
-    from datasets.trajectories import load_trajectories
-
-    looks, behaviour, expert = [], [], {}
-    for task in p.tasks:
-        index = load_frames_index(inputs.frames[task])
-        sheet = inputs.frames[task] / "contact_sheet.png"
-        if sheet.name not in verify(inputs.frames[task], only=sheet.name)["files"]:
-            raise DataError(f"{inputs.frames[task]} has no {sheet.name}; remove it and run render again")
-        caption = f"{task}, {index.size} × {index.size} pixels, {index.quality} rendering: the same states under every look."
-        if task in p.imports:
-            caption = f"{task}, {index.size} × {index.size} pixels, imported: one moment of a held-out episode."
-        statistics = look_statistics(inputs.frames[task])
-        measured = statistics.drop("task", "variant", "body_contrast_default", "states").with_columns(pl.col(pl.Float64).round(3))
-        looks.append(Look(task, sheet.read_bytes(), caption, measured))
-        data = load_trajectories(inputs.trajectories[task])
-        own = sorted(data.episodes(validation=False) + data.episodes(validation=True))  # without resized bodies
-        returns = [float(data.reward[data.rows_of(e)].sum(dtype="float64")) for e in own]
-        quality = [data.quality[e] for e in own]
-        behaviour.append(behaviour_table(task, quality, data.validation[own].tolist(), returns))
-        best = [r for r, q in zip(returns, quality, strict=True) if q == "expert"]
-        if best:
-            expert[task] = sum(best) / len(best)
-    return Context(
-        preset=p.preset,
-        confidence=p.report.confidence,
-        looks=looks,
-        behaviour=pl.concat(behaviour),
-        expert_return=expert,
-        provenance={"params.yaml (without compute and weights)": digest_of(shown), **inputs.digests},
-        params=json.dumps(shown, indent=1),
-    )
-
-
 def _code() -> list[str]:
     root = Path(__file__).resolve().parent.parent
     files = sorted(f.relative_to(root).as_posix() for f in (root / "analysis").rglob("*") if f.is_file() and f.suffix != ".pyc")
-    return ["pipeline/report.py", *files]
+    return [*(f"pipeline/{name}.py" for name in _OWN), COVERAGE, *files]
 
 
 if __name__ == "__main__":
