@@ -21,7 +21,7 @@ _EDGE = 1 - 1e-12  # artanh is finite there
 def terms(rows: Gathered) -> dict[str, Array]:
     """Ranks of the reward (a) and of its prediction (b), in (-1/2, 1/2), their squares and product; [N] each."""
     group = codes(rows.units, *MODEL, *LOOK, "horizon")[rows.unit]
-    a, b = (ranks(values.astype(np.float64), group) - 0.5 for values in (rows.reward, rows.predicted))
+    a, b = (ranks(values.astype("f8"), group) - 0.5 for values in (rows.reward, rows.predicted))
     return {"a": a, "b": b, "aa": a**2, "bb": b**2, "ab": a * b}
 
 

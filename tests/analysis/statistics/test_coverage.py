@@ -1,5 +1,7 @@
 """The study of coverage counts what it says, and in a few hundred studies intervals cover about as often as they claim."""
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 import pytest
@@ -16,7 +18,7 @@ FEW = (0.91, 0.99)
     ("study", "unit", "clusters", "seeds"),
     [(studies.errors, "episodes", 30, 1), (studies.paired, "episodes", 30, 3), (studies.scores, "runs", 30, 10)],
 )
-def test_intervals_cover(study, unit: str, clusters: int, seeds: int) -> None:
+def test_intervals_cover(study: Callable[..., studies.Judged], unit: str, clusters: int, seeds: int) -> None:
     table = judged(Setting(study, unit, clusters, seeds, 0.0), 300).filter(pl.col("figure") != "median")
     assert table["covered"].is_between(*FEW).all(), table
     np.testing.assert_allclose(table["covered"] + table["below"] + table["above"], 1)
