@@ -19,14 +19,6 @@ def percentile(draws: Array, confidence: float) -> Interval:
     return float(low[0]), float(high[0])
 
 
-def expanded(draws: Array, confidence: float, units: int, freedom: int) -> Interval:
-    """Percentiles moved outwards, so that the mean of normal data gets Student's interval (Hesterberg 2015, section 4.3)."""
-    if freedom < 1:
-        return UNDEFINED
-    factor = float(np.sqrt(units / freedom)) * stats.t.ppf((1 + confidence) / 2, freedom)
-    return percentile(draws, float(2 * stats.norm.cdf(factor) - 1))
-
-
 def student(estimate: float, draws: Array, confidence: float, units: int, freedom: int) -> Interval:
     """Estimate -+ Student's t x the resamples' standard deviation, of which n / (n - 1) is put right."""
     if freedom < 1:
