@@ -50,11 +50,6 @@ class Evidence:
     trust: list[str] = field(default_factory=list)
 
 
-def _ends(table: pl.DataFrame) -> pl.DataFrame:
-    """`value_low` and `value_high` as `low` and `high`."""
-    return table.rename({"value_low": "low", "value_high": "high"})
-
-
 def gathered(measured: Mapping[str, pl.DataFrame], results: Results, how: Resampling, names: Mapping[str, str]) -> Evidence:
     """Evidence from tables by name; one that was not made is left out.
 
@@ -65,11 +60,11 @@ def gathered(measured: Mapping[str, pl.DataFrame], results: Results, how: Resamp
     """
     made = {name: measured[name] for name in _AS_THEY_ARE if name in measured}
     if "dynamics" in measured:
-        made["dynamics"] = _ends(dynamics_by(measured["dynamics"], (*_LOOK, "horizon"), how))
+        made["dynamics"] = dynamics_by(measured["dynamics"], (*_LOOK, "horizon"), how)
     if "calibration" in measured:
-        made["coverage"] = _ends(coverage_by(measured["calibration"], (*_LOOK, "horizon"), how))
+        made["coverage"] = coverage_by(measured["calibration"], (*_LOOK, "horizon"), how)
     if "probes" in measured:
-        made["probes"] = _ends(probes_by(measured["probes"], _LOOK, how))
+        made["probes"] = probes_by(measured["probes"], _LOOK, how)
     if "costs" in measured and len(measured["costs"]):
         made["costs"] = accounting(measured["costs"], names, measured["learning"], measured["online"])
     episodes = results.looks.filter(pl.col("algorithm") != "none")["episodes"].min()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEIGHBOURS = 15  # what counts as near (the authors' default)
+FEWEST = 100  # vectors: below, UMAP has little to go by
 
 
 def umap(features: NDArray[np.floating], seed: int) -> NDArray[np.float32]:
@@ -33,3 +34,14 @@ def umap(features: NDArray[np.floating], seed: int) -> NDArray[np.float32]:
         start = "spectral" if len(features) > 10 else "random"  # an eigenproblem that a handful of points cannot pose
         model = UMAP(n_neighbors=near, n_components=2, init=start, random_state=seed, n_jobs=1)
         return np.asarray(model.fit_transform(features.astype(np.float32)), dtype=np.float32)
+
+
+def plane(features: NDArray[np.floating], seed: int) -> NDArray[np.float32]:
+    """`umap` of at least `FEWEST` vectors; of fewer, their first two principal components (nought where there is but one)."""
+    if len(features) >= FEWEST:
+        return umap(features, seed)
+    centred = features.astype(np.float64) - features.mean(0)
+    left, size, _ = np.linalg.svd(centred, full_matrices=False)
+    places = np.zeros((len(features), 2), np.float32)
+    places[:, : min(2, len(size))] = (left * size)[:, :2]
+    return places

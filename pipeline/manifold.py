@@ -13,7 +13,7 @@ SAMPLE = "sample.parquet"
 
 
 def picture(probe: Path, seed: int) -> "pl.DataFrame":
-    """Places of the sampled frames in a plane (`analysis.manifold.umap`): encoder, task, episode, t, reward, x, y.
+    """Places of the sampled frames in a plane (`analysis.manifold.plane`): encoder, task, episode, t, reward, x, y.
 
     Args:
         probe: a folder that `probe` wrote. seed: of UMAP's random choices.
@@ -21,14 +21,14 @@ def picture(probe: Path, seed: int) -> "pl.DataFrame":
     import polars as pl
 
     from analysis import tables
-    from analysis.manifold import umap
+    from analysis.manifold import plane
 
     key = digest_of({"sample": sha256_file(probe / SAMPLE), "seed": seed, "code": code_digest("analysis/manifold.py")})
     kept = store() / "manifold" / f"{key[:32]}.parquet"
     if not kept.is_file():
         sample = tables.scan_parts([probe / SAMPLE], tables.SAMPLE).collect()
         features = sample["feature"].list.to_array(len(sample["feature"][0])).to_numpy()
-        places = umap(features, seed)
+        places = plane(features, seed)
         table = sample.select("encoder", "task", "episode", "t", "reward").with_columns(
             x=pl.Series(places[:, 0]), y=pl.Series(places[:, 1])
         )

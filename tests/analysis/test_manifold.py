@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.manifold import umap
+from analysis.manifold import plane, umap
 
 
 def test_clusters_stay_apart_and_a_seed_repeats_the_picture():
@@ -26,3 +26,11 @@ def test_a_handful_of_points_has_a_picture_too():
 def test_what_has_no_picture_is_refused(features: np.ndarray):
     with pytest.raises(ValueError, match="at least three finite vectors"):
         umap(features, seed=0)
+
+
+def test_few_points_are_placed_by_their_principal_components():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(50, 4)) * [5, 3, 0.1, 0.1] + 7
+    places = plane(features, seed=0)
+    np.testing.assert_allclose(np.abs(places), np.abs(features[:, :2] - features[:, :2].mean(0)), atol=0.8)
+    assert plane(features[:, :1], seed=0)[:, 1].max() == 0
