@@ -26,7 +26,7 @@ _STAGE = """stages:
       - results/costs.parquet
     metrics: [metrics.json]
 """
-_MAKE = "from tests.planted_study import make; make()\n"
+_MAKE = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.planted_study import make; make()\n"
 
 
 def settings(values: dict[str, Any]) -> None:
