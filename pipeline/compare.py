@@ -10,18 +10,18 @@ say how intervals are made and what counts.
 """
 
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from datasets.errors import DataError, UserError
-from datasets.manifest import digest_of, read_manifest, sha256_file, write_manifest
+from datasets.manifest import digest_of, read_manifest, write_manifest
+from pipeline.gather import Gathered, gather, index, provenance
 from pipeline.log import log, track
-from pipeline.params import Params, canonical, load_params
-from pipeline.settings import Settings, differing, flat, integrations
+from pipeline.params import Params, load_params
+from pipeline.settings import differing, integrations
 from pipeline.stage import run_app, verbatim
 
 if TYPE_CHECKING:
@@ -29,21 +29,9 @@ if TYPE_CHECKING:
 
     from analysis.results import Results
     from analysis.shared import Shared
-    from analysis.sources import Source
 
 STAGE = "compare"
-TABLES = ("reward_error", "online", "learning", "dynamics", "looks", "costs")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """The sources and what they hold. `missing`: sentences about what they do not, or what was kept apart."""
-
-    sources: "list[Source]"
-    settings: dict[str, Settings]
-    shared: "Shared"
-    missing: list[str]
 
 
 @app.command(help=verbatim(__doc__ or ""))
@@ -69,7 +57,7 @@ def compare(names: list[str], out: Path, p: Params) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     (staged / "results").mkdir(parents=True)
     _write(gathered, staged, p)
-    write_manifest(staged, {"stage": STAGE, "sources": _provenance(gathered.sources)})
+    write_manifest(staged, {"stage": STAGE, "sources": provenance(gathered.sources)})
     if out.exists():
         out.replace(old)
     staged.replace(out)
@@ -77,33 +65,6 @@ def compare(names: list[str], out: Path, p: Params) -> None:
     for sentence in gathered.missing:
         log(sentence)
     log(f"comparison: {(out / 'index.html').resolve()}")
-
-
-def gather(names: list[str], root: Path = Path(".")) -> Gathered:
-    """Resolve sources and scan their tables."""
-    from analysis.experiments import distinct, scan
-    from analysis.shared import share
-    from analysis.sources import resolve
-
-    sources = [resolve(name, root) for name in track(distinct(names), len(names), "experiment", STAGE)]
-    settings = {source.name: flat(source.params, source.name) for source in sources if source.params is not None}
-    found = [scan(sources, table) for table in TABLES]
-    if not found[0].frames:
-        raise DataError(f"no reward errors to compare. {' '.join(found[0].missing)}")
-    shared = share(found)
-    optional = {"dynamics"} if not found[TABLES.index("dynamics")].frames else set()
-    missing = [text for table in found if table.table not in optional for text in table.missing]
-    return Gathered(sources, settings, shared, [*missing, *_without_selected(shared, settings), *shared.notes])
-
-
-def _without_selected(shared: "Shared", settings: Mapping[str, Settings]) -> list[str]:
-    """Experiments whose own selected encoder is not among their rows."""
-    said = []
-    for name, frame in shared.tables["reward_error"].frames.items():
-        chosen = settings.get(name, {}).get("encoder")
-        if chosen and canonical(chosen) not in set(frame.select("encoder").unique().collect(engine="streaming")["encoder"]):
-            said.append(f"{name} selected {chosen} and has no rows of it.")
-    return said
 
 
 def _write(gathered: Gathered, folder: Path, p: Params) -> None:
@@ -135,7 +96,7 @@ def _write(gathered: Gathered, folder: Path, p: Params) -> None:
         known["dynamics"] = shared.rows("dynamics").collect()
     tables |= {"summary": summary_table(results), "claims": judge(results.sums, online, how, p.claims.effects, **known)}
     tables["reward_error"] = pl.concat([pl.scan_parquet(path) for files in parts.values() for path in files])
-    tables["experiments"] = _index(gathered)
+    tables["experiments"] = index(gathered)
     for name, table in tables.items():
         write_table(table, folder / "results" / f"{name}.parquet")
     shutil.rmtree(folder / "parts")
@@ -148,7 +109,7 @@ def _write(gathered: Gathered, folder: Path, p: Params) -> None:
         looks=[],
         behaviour=behaviour,
         expert_return=expert,
-        provenance=_provenance(gathered.sources),
+        provenance=provenance(gathered.sources),
         params=json.dumps(shown, indent=1),
     )
     write_report(results, context, folder)
@@ -194,25 +155,6 @@ def _behaviour(results: "Results") -> "tuple[pl.DataFrame, dict[str, float]]":
         best = own.filter(quality="expert")["return"]
         expert |= {str(task): float(best.mean())} if len(best) else {}  # type: ignore[arg-type]
     return pl.concat(tables), expert
-
-
-def _index(gathered: Gathered) -> "pl.DataFrame":
-    """experiment, revision, selected (encoder): one row a source."""
-    import polars as pl
-
-    chosen = {name: own.get("encoder") for name, own in gathered.settings.items()}
-    rows = [(source.name, source.revision, chosen.get(source.name)) for source in gathered.sources]
-    return pl.DataFrame(rows, schema={"experiment": pl.String, "revision": pl.String, "selected": pl.String}, orient="row")
-
-
-def _provenance(sources: "Iterable[Source]") -> dict[str, str]:
-    """Of a revision its commit; of a folder the digest of its tables."""
-    found = {}
-    for source in sources:
-        timeless = [table for table in TABLES if table != "costs"] if source.revision is None else []
-        files = [path for table in timeless for path in source.find(f"results/{table}.parquet")]
-        found[source.name] = f"commit {source.revision}" if source.revision else digest_of([sha256_file(path) for path in files])
-    return found
 
 
 def _is_comparison(folder: Path) -> bool:

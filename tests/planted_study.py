@@ -79,13 +79,16 @@ def make_repository(root: Path, change: Callable[[dict[str, Any]], None] = setti
     commit(root, "start")
 
 
-def run(root: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`python -m MODULE ...` in the project."""
+def command(root: Path, module: str, *arguments: str) -> dict[str, Any]:
+    """Of `python -m MODULE ...` in the project, as subprocess takes it."""
     environment = os.environ | {
         "ENCORE_STORE": str(root / "store"), "PYTHONPATH": str(ROOT), "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t",
         "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=root, env=environment, capture_output=True, text=True, timeout=300
-    )
+    return {"args": [sys.executable, "-m", module, *arguments], "cwd": root, "env": environment}
+
+
+def run(root: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    return subprocess.run(**command(root, module, *arguments), capture_output=True, text=True, timeout=600)

@@ -3,7 +3,7 @@
     python -m analysis.examples.return_against_error
 
 A point is one representation on one task; whole representations are resampled. Needs several that were fine-tuned: see
-docs/study.md, and run it in the folder of a comparison.
+docs/study.md, which also says how to run this in the folder of a comparison.
 """
 
 import polars as pl

@@ -1,9 +1,12 @@
 """A study under real Git and DVC: swept, resumed, compared; experiments are read from DVC's cache, checked out or not."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +16,7 @@ from analysis.experiments import scan_experiments
 from datasets.errors import UserError
 from pipeline.params import load_params, parse_params
 from pipeline.study import changes, encoders
-from tests.planted_study import BETTER, FAILS, make_repository, run, settings
+from tests.planted_study import BETTER, FAILS, command, make_repository, run, settings
 from tests.study import commit, dvc
 from tests.synthetic import ROOT, write_params
 
@@ -150,6 +153,22 @@ def test_another_commit_is_another_study(project: Path, swept: subprocess.Comple
     from tests.study import dvc as at
 
     assert not at(project, "exp", "list", "--name-only").split()
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on(tmp_path: Path) -> None:
+    project, said = tmp_path / "project", tmp_path / "said"
+    make_repository(project)
+    for until in ("Running stage", "(2 of"):
+        with open(said, "w") as file:
+            process = subprocess.Popen(**command(project, "pipeline.study"), stderr=file, start_new_session=True)
+        while until not in said.read_text() and process.poll() is None:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    done = run(project, "pipeline.study")
+    assert done.returncode == 0 and "1 of them finished before" in done.stderr, done.stderr
+    assert {name.rpartition("-")[0] for name in names(project)} == {"study-state", f"study-{BETTER}"}
 
 
 @pytest.mark.slow
