@@ -33,6 +33,7 @@ CODE = (
     *(f"trainers/probes/{n}.py" for n in ("geometry", "knn", "probe", "representation", "ridge", "targets")),
 )  # fmt: skip
 SAMPLE, COMPONENTS = 2000, 50  # rows to draw at most, and their principal components
+APART = 20  # rows of an episode, about, that the dimension is estimated from: nearer ones lie on a line
 
 
 def main(encoder: str, task: str, params: Path = Path("params.yaml")) -> None:
@@ -75,7 +76,8 @@ def _probe(p: Params, encoder: str, task: str, embeddings: Path, result: Path) -
     few = evenly(len(default.row), SAMPLE).to(default.row.device)
     own = default._replace(x=readers.standardised(default.x))
     sample = type(own)(*(values[few] for values in own))
-    measured = {"dim": float(own.x.shape[1]), "intrinsic_dimension": two_nn(sample.x, sample.episode)}
+    sparse = evenly(len(own.row), min(SAMPLE, APART * len(held_out))).to(own.row.device)
+    measured = {"dim": float(own.x.shape[1]), "intrinsic_dimension": two_nn(own.x[sparse])}
     probes, properties = [_probe_table(readers, default, identity, first, data)], [_property_table(measured, identity, first)]
     for look in track(shifted, len(shifted), "look", f"probe {encoder}"):
         episodes = data.episodes(True, DEFAULT if look.paired else look.variant)

@@ -7,16 +7,15 @@ from torch import Tensor
 _DISCARDED = 0.1  # of the largest ratios, as the authors do
 
 
-def two_nn(x: Float[Tensor, "n D"], group: Int[Tensor, " n"] | None = None) -> float | None:
+def two_nn(x: Float[Tensor, "n D"]) -> float | None:
     """Intrinsic dimension by the distances to the two nearest neighbours (Facco et al. 2017, arXiv 1803.06992, section "Method").
 
     Their ratio r2 / r1 is Pareto-distributed with the dimension as exponent; that is fitted to the empirical distribution by a
     line through the origin, without the largest tenth.
 
     Args:
-        x: points.
-        group: rows of one group are not each other's neighbours: steps of one episode lie on a line, however many
-            dimensions the episodes fill.
+        x: points drawn independently, or nearly so: steps of one episode that follow closely are each other's neighbours, at
+            about equal distances on a line, which says nothing of the dimension that episodes fill.
 
     Returns:
         None where there are too few points that differ.
@@ -24,8 +23,7 @@ def two_nn(x: Float[Tensor, "n D"], group: Int[Tensor, " n"] | None = None) -> f
     points = x.double() - x.double().mean(0)
     norms = points.square().sum(1)
     squares = (norms[:, None] + norms - 2 * points @ points.mT).clamp(min=0)
-    apart = torch.eye(len(x), dtype=torch.bool, device=x.device) if group is None else group[:, None] == group
-    near = squares.masked_fill_(apart, torch.inf).topk(min(2, len(x)), 1, largest=False).values
+    near = squares.fill_diagonal_(torch.inf).topk(min(2, len(x)), 1, largest=False).values
     if near.shape[1] < 2:
         return None
     same = 1e-12 * float(norms.max())  # rounding: the points are equal
