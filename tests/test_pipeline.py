@@ -34,6 +34,19 @@ def test_repro_ends_in_the_report_and_the_tables(project: Path):
     assert not table["reward_pred"].is_nan().any()
 
 
+def test_dynamics_coverage_and_probes_are_measured_for_every_representation_and_look(project: Path):
+    tables = {name: pl.read_parquet(project / f"results/{name}.parquet") for name in ("dynamics", "calibration", "probes")}
+    for table in tables.values():
+        assert set(table["encoder"]) == {"state", "scratch", "random_cnn", "autoencoder"}
+        assert set(table["axis"]) == {"default", "color", "texture", "size"}
+    assert set(tables["dynamics"]["metric"]) == {"kl", "state_nmse", "embedding_nmse"}
+    assert tables["probes"].filter(encoder="state", target="state", method="ridge", axis="default")["value"].max() < 1e-4
+    properties = pl.read_parquet(project / "results/properties.parquet").filter(property="signal_to_nuisance")
+    assert properties.filter(axis="size")["value"].null_count() == len(properties.filter(axis="size"))
+    assert properties.filter(encoder="scratch", axis="texture")["value"].min() > 0
+    assert len(pl.read_parquet(project / "results/encoders.parquet")) == 4
+
+
 def test_looks_that_were_trained_on_and_resized_bodies_are_told_apart(project: Path):
     table = (
         pl.scan_parquet(project / "results" / "reward_error.parquet")

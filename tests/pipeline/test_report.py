@@ -238,10 +238,8 @@ def _run_documented(project: Path) -> None:
     code = [snippet for snippet in snippets if "results/parts" not in snippet and "results/probes/" not in snippet]
     code += [path.read_text() for path in sorted((ROOT / "analysis/examples").glob("[a-z]*.py"))]
     assert len(code) >= 8
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(code)], cwd=project, env=environment, capture_output=True, text=True, timeout=60
-    )
+    command, environment = [sys.executable, "-c", "\n".join(code)], os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("shape: ") == len(code) and "autoencoder" in done.stdout
 
