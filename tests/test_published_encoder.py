@@ -30,7 +30,7 @@ def test_vc1_is_compared_with_the_references_from_a_local_checkpoint(tmp_path: P
     file = write_checkpoint(spec_of("vc1_vitb"), tmp_path)
     output = dvc(project, "exp", "run", "-S", "encoder=vc1_vitb", "-S", f"weights.vc1_vitb={file}")
     ran = sorted(line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage"))
-    stages = [f"{stage}@vc1_vitb-{TASK}" for stage in ("encode", "pretrain")]
+    stages = [f"{stage}@vc1_vitb-{TASK}" for stage in ("encode", "pretrain", "probe")]
     stages += [f"{stage}@vc1_vitb-{TASK}-dreamerv3" for stage in ("evaluate", "finetune", "train")]
     assert ran == sorted([*stages, "report", "validate"])
     metrics = json.loads((project / "metrics.json").read_text())

@@ -14,7 +14,7 @@ from datasets.errors import DataError
 from datasets.frames import read_frame_shard
 from datasets.manifest import write_manifest
 from datasets.trajectories import FILE, TrajectoryReader, load_trajectories
-from pipeline import collect, encode, evaluate, finetune, pretrain, render, replay, report, train
+from pipeline import collect, encode, evaluate, finetune, pretrain, probe, render, replay, report, train
 from pipeline.importing import import_digest, import_frames, import_trajectories
 from pipeline.log import track
 from pipeline.params import Import
@@ -149,6 +149,7 @@ def test_every_stage_after_them_works_on_an_imported_task(project, capsys):
     for encoder in encoders:
         pretrain.main(encoder, TASK)
         encode.main(encoder, TASK)
+        probe.main(encoder, TASK)
         train.main(encoder, TASK, "dreamerv3")
         evaluate.main(encoder, TASK, "dreamerv3")
     for encoder in ("state", "scratch"):
@@ -167,6 +168,11 @@ def test_every_stage_after_them_works_on_an_imported_task(project, capsys):
     assert set(table["axis"]) == {"default"} and set(table["quality"]) == {"mixed"}
     assert set(table["episode"]) == {4, 5} and not table["reward_pred"].is_nan().any()
     assert pl.read_parquet("results/online.parquet").is_empty()
+    assert set(pl.read_parquet("results/probes.parquet")["target"]) == {"reward"}  # there is no state to read
+    metrics = pl.read_parquet("results/dynamics.parquet").group_by("encoder").agg(pl.col("metric").unique().sort())
+    assert dict(metrics.rows()) == {
+        encoder: ["kl"] if encoder == "state" else ["embedding_nmse", "kl"] for encoder in table["encoder"].unique()
+    }
     assert (Path("report/figures") / "traces-1.svg").is_file()
     page = Path("report/index.html").read_text()
     assert f"{TASK} is imported and has no environment: state was not fine-tuned" in page

@@ -8,7 +8,7 @@ import pytest
 
 from tests.synthetic import ROOT, TASK
 
-STAGES = ("collect", "render", "pool", "pretrain", "encode", "train", "evaluate", "finetune", "report")
+STAGES = ("collect", "render", "pool", "pretrain", "encode", "probe", "train", "evaluate", "finetune", "report")
 HEAVY = ("torch", "dm_control", "mujoco", "stable_baselines3", "zarr", "altair", "scipy", "gymnasium", "transformers", "timm")
 
 COMMAND = """
@@ -100,7 +100,8 @@ def test_wrong_params_stop_every_stage_before_it_works(name: str, params_file, t
     path = params_file({"seed": -1})
     needs = {
         "collect": ["--task", TASK], "render": ["--task", TASK], "pretrain": ["--encoder", "state", "--task", TASK],
-        "encode": ["--encoder", "state", "--task", TASK], "report": [], "pool": [],
+        "encode": ["--encoder", "state", "--task", TASK], "probe": ["--encoder", "state", "--task", TASK],
+        "report": [], "pool": [],
     }  # fmt: skip
     arguments = needs.get(name, ["--encoder", "state", "--task", TASK, "--algorithm", "dreamerv3"])
     done = stage(name, *arguments, cwd=tmp_path)

@@ -12,8 +12,15 @@ from datasets.embeddings import Embeddings
 from datasets.episodes import Trajectories
 from tests.synthetic import make_trajectories
 from trainers.data import Rows, load_rows
+from trainers.dinowm.config import Config as DinoConfig
+from trainers.dinowm.config import Settings as DinoSettings
+from trainers.dinowm.model import DinoWm, last_tokens
 from trainers.evaluate import filter_episodes, predict_rewards
 from trainers.probes.measures import LEVELS, Calibration, Dynamics, Measures, fit_latent_probe, targets
+from trainers.tdmpc2.config import Config as TdConfig
+from trainers.tdmpc2.config import Settings as TdSettings
+from trainers.tdmpc2.config import Sizes
+from trainers.tdmpc2.model import TDMPC2
 from trainers.worldmodel import ModelConfig, WorldModel
 
 A = torch.tensor([[0.9, 0.2], [-0.2, 0.9]])
@@ -168,3 +175,56 @@ def test_a_constant_state_is_not_asked_for():
     finally:
         DATA.observation[:] = fixed
     assert "state" not in probe.asked.channels
+
+
+def _models() -> dict[str, WorldModel | TDMPC2 | DinoWm]:
+    torch.manual_seed(0)
+    dreamer = WorldModel(ModelConfig("vector", (2,), 1, deter=16, hidden=16, stoch=4, classes=4, blocks=4, units=16))
+    td = TDMPC2(TdConfig("vector", (2,), 1, TdSettings(Sizes(encoder=16, encoder_layers=2, latent=16, mlp=16, q=2))))
+    dino = DinoWm(DinoConfig((2,), 1, settings=DinoSettings(depth=1, heads=2, head_width=8, mlp=16)))
+    for head in (dreamer.reward_head, td.reward, dino.reward_head):
+        for parameter in head.parameters():  # zero-initialised
+            parameter.data += 0.3 * torch.randn_like(parameter)
+    return {"dreamerv3": dreamer.eval(), "tdmpc2": td.eval(), "dinowm": dino.eval()}
+
+
+@pytest.mark.parametrize("name", ["dreamerv3", "tdmpc2", "dinowm"])
+def test_every_algorithm_is_measured(name: str):
+    model = _models()[name]
+    dynamics, calibration = _measured(model)
+    own = {"dreamerv3": "kl"}.get(name, "latent_mse")
+    assert set(dynamics.metric) == {own, "state_nmse", "embedding_nmse"}
+    assert np.isfinite(dynamics.value).all() and (dynamics.value >= 0).all()
+    assert len(calibration.n) == len(HELD) * 2 * len(LEVELS)
+    assert (calibration.inside <= calibration.n).all() and (calibration.width > 0).all()
+    if name != "dreamerv3":  # one step ahead and filtering are the same prediction of the reward, so the same interval
+        ahead = _measured(model, horizon=1)[1]
+        np.testing.assert_allclose(ahead.width[ahead.horizon == 0], ahead.width[ahead.horizon == 1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["dreamerv3", "tdmpc2", "dinowm"])
+def test_quantiles_of_a_head_that_is_certain_lie_around_what_it_expects(name: str):
+    model = _models()[name]
+    head = model.reward if isinstance(model, TDMPC2) else model.reward_head
+    last = [module for module in head.modules() if isinstance(module, torch.nn.Linear)][-1]
+    last.weight.data.zero_()
+    last.bias.data.fill_(-50.0)[len(last.bias) // 2 + 5] = 50.0
+    rows = _rows()
+    filtered = filter_episodes(model, DATA, rows, HELD)
+    with torch.no_grad():
+        low, high = model.reward_quantiles(filtered.states, torch.tensor([0.025, 0.975])).unbind(-1)
+        expected = model.expected_reward(filtered.states)
+    assert (low < expected).all() and (expected < high).all() and (high - low < 1.5).all()
+
+
+def test_latent_error_of_dinowm_is_that_of_the_frame_arrived_at():
+    model = _models()["dinowm"]
+    rows = _rows()
+    filtered = filter_episodes(model, DATA, rows, HELD)
+    assert isinstance(model, DinoWm)
+    with torch.no_grad():
+        before, after = (type(filtered.states)(*(part[:, t] for part in filtered.states)) for t in (1, 2))
+        torch.testing.assert_close(last_tokens(after), model.embed(rows.observation[filtered.index[:, 2]]))
+        predicted, _ = model.step(before, filtered.action[:, 2])
+        error = model.latent_error(model.imagine_step(before, filtered.action[:, 2], sample=False), after)
+    torch.testing.assert_close(error, (predicted - last_tokens(after)).square().mean((-2, -1)))
