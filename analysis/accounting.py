@@ -6,6 +6,7 @@ import polars as pl
 
 from analysis.online import ends
 
+COSTLY = ("encode", "train", "finetune")  # stages
 _SCHEMA: dict[str, pl.DataType] = {
     "encoder": pl.String(), "task": pl.String(), "algorithm": pl.String(),
     "encode_cpu_s": pl.Float64(), "stored_mb": pl.Float64(),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from analysis.accounting import accounting
+from analysis.accounting import COSTLY, accounting
 from analysis.dynamics import coverage_by, dynamics_by, probes_by
 from analysis.resample import Resampling
 from analysis.results import Results
@@ -65,7 +65,7 @@ def gathered(measured: Mapping[str, pl.DataFrame], results: Results, how: Resamp
         made["coverage"] = coverage_by(measured["calibration"], (*_LOOK, "horizon"), how)
     if "probes" in measured:
         made["probes"] = probes_by(measured["probes"], _LOOK, how)
-    if "costs" in measured and len(measured["costs"]):
+    if "costs" in measured and measured["costs"]["stage"].is_in(COSTLY).any():
         made["costs"] = accounting(measured["costs"], names, measured["learning"], measured["online"])
     episodes = results.looks.filter(pl.col("algorithm") != "none")["episodes"].min()
     return Evidence(**made, trust=[trust("episodes", int(episodes), results.seeds)])  # type: ignore[arg-type]
