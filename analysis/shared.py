@@ -59,7 +59,7 @@ class Shared:
             part
             for part in self.parts[table]
             if all(value in (None, getattr(part, name)) for name, value in wanted.items())
-            and algorithm in (None, part.model["algorithm"])
+            and algorithm in (None, part.model.get("algorithm"))
         ]
         frames = [
             self.tables[table].frames[part.experiment]

@@ -63,6 +63,11 @@ SAMPLE: dict[str, pl.DataType] = {
     "feature": pl.List(pl.Float32()),
 }  # fmt: skip
 
+MANIFOLD: dict[str, pl.DataType] = {
+    "encoder": pl.String(), "task": pl.String(), "episode": pl.Int32(), "t": pl.Int32(), "reward": pl.Float32(),
+    "x": pl.Float32(), "y": pl.Float32(),
+}  # fmt: skip
+
 ENCODERS: dict[str, pl.DataType] = {
     "encoder": pl.String(), "architecture": pl.String(), "objective": pl.String(), "data": pl.String(), "images": pl.Int64(),
     "language": pl.Boolean(), "temporal": pl.Boolean(), "dim": pl.Int64(),
@@ -76,6 +81,7 @@ COSTS: dict[str, pl.DataType] = {
 
 TABLES: dict[str, dict[str, pl.DataType]] = {
     "reward_error": REWARD_ERROR, "learning": LEARNING, "online": ONLINE, "looks": LOOKS, "costs": COSTS,
+    "dynamics": DYNAMICS, "calibration": CALIBRATION, "probes": PROBES, "properties": PROPERTIES, "manifold": MANIFOLD,
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import typer
 
 from datasets.errors import DataError, UserError
 from datasets.manifest import digest_of, read_manifest, write_manifest
-from pipeline.gather import Gathered, gather, index, provenance
+from pipeline.gather import OPTIONAL, Gathered, gather, index, provenance
 from pipeline.log import log, track
 from pipeline.params import Params, load_params
 from pipeline.settings import differing, integrations
@@ -73,11 +73,14 @@ def _write(gathered: Gathered, folder: Path, p: Params) -> None:
     import polars as pl
 
     from analysis.claims import judge
+    from analysis.evidence import gathered as gathered_evidence
+    from analysis.measures import BINS, measures, reliability
     from analysis.resample import Resampling
     from analysis.results import summarise, summary_table
-    from analysis.tables import ONLINE, write_table
+    from analysis.tables import ONLINE, REWARD_ERROR, scan_parts, write_table
     from analysis.writer import Context, write_report
     from pipeline.properties import encoder_properties
+    from pipeline.showing import commit
 
     shared, how = gathered.shared, Resampling(p.report.bootstrap, p.report.confidence, p.seed)
     tables: dict[str, pl.DataFrame | pl.LazyFrame] = {name: shared.rows(name) for name in shared.tables if name != "reward_error"}
@@ -92,9 +95,15 @@ def _write(gathered: Gathered, folder: Path, p: Params) -> None:
 
     results = summarise(parts, learning, online, short, how, gathered.missing, progress)
     known: dict[str, Any] = {"properties": encoder_properties(), "options": integrations(shared.owners, gathered.settings)}
-    if "dynamics" in tables:
-        known["dynamics"] = shared.rows("dynamics").collect()
-    tables |= {"summary": summary_table(results), "claims": judge(results.sums, online, how, p.claims.effects, **known)}
+    measured = {name: shared.rows(name).drop("experiment").collect() for name in OPTIONAL if name in tables}
+    if "dynamics" in measured:
+        known["dynamics"] = measured["dynamics"]
+    own = [scan_parts([path], REWARD_ERROR) for files in parts.values() for path in files]
+    measured["measures"] = pl.concat([measures(part, short, how, p.report.event) for part in own])
+    measured["reliability"] = pl.concat([reliability(part, BINS, how) for part in own])
+    measured["claims"] = judge(results.sums, online, how, p.claims.effects, **known)
+    evidence = gathered_evidence(measured | {"encoders": known["properties"]}, results, how, {})
+    tables |= {"summary": summary_table(results), **{name: measured[name] for name in ("claims", "measures", "reliability")}}
     tables["reward_error"] = pl.concat([pl.scan_parquet(path) for files in parts.values() for path in files])
     tables["experiments"] = index(gathered)
     for name, table in tables.items():
@@ -111,6 +120,8 @@ def _write(gathered: Gathered, folder: Path, p: Params) -> None:
         expert_return=expert,
         provenance=provenance(gathered.sources),
         params=json.dumps(shown, indent=1),
+        commit=commit(),
+        evidence=evidence,
     )
     write_report(results, context, folder)
 

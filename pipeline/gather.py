@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from analysis.shared import Shared
     from analysis.sources import Source
 
-TABLES = ("reward_error", "online", "learning", "dynamics", "looks", "costs")
+OPTIONAL = ("dynamics", "calibration", "probes", "properties", "manifold")  # not of every experiment
+TABLES = ("reward_error", "online", "learning", "looks", "costs", *OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ def gather(names: list[str], root: Path = Path(".")) -> Gathered:
     if not found[0].frames:
         raise DataError(f"no reward errors to compare. {' '.join(found[0].missing)}")
     shared = share(found)
-    optional = {"dynamics"} if not found[TABLES.index("dynamics")].frames else set()
-    missing = [text for table in found if table.table not in optional for text in table.missing]
+    missing = [text for table in found if table.frames or table.table not in OPTIONAL for text in table.missing]
     return Gathered(sources, settings, shared, [*missing, *_without_selected(shared, settings), *shared.notes])
 
 

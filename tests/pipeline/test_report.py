@@ -232,6 +232,22 @@ def test_scratch_at_64_pixels_is_compared_with_scratch(project: Path) -> None:
     assert "scratch_64" in (project / "report/index.html").read_text()
 
 
+def test_a_comparison_shows_what_the_report_shows_and_every_row_once(project: Path) -> None:
+    assert report(project).returncode == 0
+    shutil.copytree(project / "results", project / "other/results")
+    again = command(project) | {"args": [sys.executable, "-m", "pipeline.compare", "workspace", "other"]}
+    done = subprocess.run(**again, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    for name in ("reward_error", "dynamics", "calibration", "probes", "properties", "manifold", "measures", "claims"):
+        own, both = (pl.read_parquet(project / folder / f"results/{name}.parquet") for folder in (".", "comparison"))
+        assert len(own) == len(both), name
+    shown = [
+        {*re.findall(r'<(?:figure|section) id="([^"]*)"', (project / folder / "index.html").read_text())}
+        for folder in ("report", "comparison")
+    ]
+    assert shown[0] - shown[1] <= {"costs"} and {f"{TASK}-dreamerv3-dynamics", "claims"} <= shown[1]
+
+
 def _run_documented(project: Path) -> None:
     """Every snippet of docs/tables.md on tables that this stage writes, and every script of analysis/examples."""
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / "docs/tables.md").read_text(), re.DOTALL)
