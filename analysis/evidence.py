@@ -12,7 +12,7 @@ from analysis.results import Results
 from analysis.statistics.wording import trust
 
 _LOOK = ("axis", "severity", "split")
-_AS_THEY_ARE = ("claims", "reliability", "measures", "properties", "encoders", "manifold")
+_AS_THEY_ARE = ("claims", "reliability", "measures", "properties", "encoders", "manifold", "scores")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Evidence:
         encoders: of encoders (`tables.ENCODERS`): encoder, architecture, objective, data, images, language, temporal, dim.
         manifold: encoder, task, episode, t, reward, x, y: a two-dimensional picture of the representation.
         costs: what each representation took (`accounting.accounting`).
+        scores: of runs, over all tasks and seeds (`scored.scored`).
         trust: sentences on how far intervals from so few episodes and seeds can be trusted.
     """
 
@@ -47,6 +48,7 @@ class Evidence:
     encoders: pl.DataFrame = field(default_factory=pl.DataFrame)
     manifold: pl.DataFrame = field(default_factory=pl.DataFrame)
     costs: pl.DataFrame = field(default_factory=pl.DataFrame)
+    scores: pl.DataFrame = field(default_factory=pl.DataFrame)
     trust: list[str] = field(default_factory=list)
 
 

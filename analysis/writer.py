@@ -15,6 +15,7 @@ from analysis.figures_dynamics import dynamics_figure
 from analysis.figures_measures import measures_figure
 from analysis.figures_over_time import learning_figure, online_figure, trace_figure
 from analysis.figures_relation import relation_figure
+from analysis.figures_scores import scores_figure
 from analysis.figures_trust import calibration_figure
 from analysis.figures_why import manifold_figure, nuisance_figure, probe_figure
 from analysis.filmstrip import filmstrip
@@ -122,9 +123,9 @@ def _representations(results: Results, evidence: Evidence) -> list[Section]:
         chosen = [figure for figure in figures if figure is not None]
         if chosen:
             sections.append(Section(f"{task}-representations", f"{task}: the representations themselves", [], None, chosen))
-    relation = relation_figure(results)
-    if relation is not None:
-        sections.append(Section("all", "Everything together", [], None, [relation]))
+    together = [figure for figure in (scores_figure(evidence, results.encoders), relation_figure(results)) if figure is not None]
+    if together:
+        sections.append(Section("all", "Everything together", [], None, together))
     return sections
 
 

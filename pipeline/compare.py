@@ -77,6 +77,7 @@ def _write(gathered: Gathered, folder: Path, p: Params) -> None:
     from analysis.measures import BINS, measures, reliability
     from analysis.resample import Resampling
     from analysis.results import summarise, summary_table
+    from analysis.scored import scored
     from analysis.tables import ONLINE, REWARD_ERROR, scan_parts, write_table
     from analysis.writer import Context, write_report
     from pipeline.properties import encoder_properties
@@ -101,9 +102,13 @@ def _write(gathered: Gathered, folder: Path, p: Params) -> None:
     own = [scan_parts([path], REWARD_ERROR) for files in parts.values() for path in files]
     measured["measures"] = pl.concat([measures(part, short, how, p.report.event) for part in own])
     measured["reliability"] = pl.concat([reliability(part, BINS, how) for part in own])
+    measured["scores"] = scored(results, how, p.claims.max_return)
     measured["claims"] = judge(results.sums, online, how, p.claims.effects, **known)
     evidence = gathered_evidence(measured | {"encoders": known["properties"]}, results, how, {})
-    tables |= {"summary": summary_table(results), **{name: measured[name] for name in ("claims", "measures", "reliability")}}
+    tables |= {
+        "summary": summary_table(results),
+        **{name: measured[name] for name in ("claims", "measures", "reliability", "scores")},
+    }
     tables["reward_error"] = pl.concat([pl.scan_parquet(path) for files in parts.values() for path in files])
     tables["experiments"] = index(gathered)
     for name, table in tables.items():

@@ -104,6 +104,7 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
     from analysis.metrics import metrics
     from analysis.resample import Resampling
     from analysis.results import summarise, summary_table
+    from analysis.scored import scored
     from analysis.writer import write_report
     from pipeline.manifold import picture
     from pipeline.properties import encoder_properties
@@ -139,6 +140,7 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
         "manifold": pl.concat([picture(folder, p.seed) for folder in track(probed, len(probed), "picture", "report")]),
     }
     known = {"properties": encoder_properties(), "dynamics": measured["dynamics"]}
+    measured["scores"] = scored(results, how, p.claims.max_return)
     measured["claims"] = judge(results.sums, online, how, p.claims.effects, **known)
     evidence = gathered(measured, results, how, inputs.names)
     context = shown_beside(p, inputs.frames, inputs.trajectories, inputs.digests, results.traces, evidence, shown)

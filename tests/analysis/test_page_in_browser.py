@@ -98,7 +98,7 @@ def test_every_figure_is_there(page: "Page") -> None:
     names = {name.rsplit("-", 1)[-1] for name in page.evaluate("[...document.querySelectorAll('figure[id]')].map(f => f.id)")}
     assert names == {
         "shift", "contrast", "horizon", "traces", "breakdown", "calibration", "dynamics", "learning", "online",
-        "filmstrip", "measures", "manifold", "probes", "nuisance", "relation",
+        "filmstrip", "measures", "manifold", "probes", "nuisance", "relation", "scores",
     }  # fmt: skip
 
 
