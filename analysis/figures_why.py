@@ -6,6 +6,8 @@ import polars as pl
 from analysis.charts import BASELINE, VISIBLE, Figure, colour, panel, rows, shape, tooltip
 from analysis.evidence import Evidence, of_cell
 
+_WORST = 10.0  # normalised errors end here on the page: how useless a useless reading is does not matter
+
 
 def probe_figure(evidence: Evidence, encoders: list[str], task: str) -> Figure | None:
     """Reward and physics state read straight from the representation, under every look; None where it was not probed."""
@@ -24,7 +26,7 @@ def probe_figure(evidence: Evidence, encoders: list[str], task: str) -> Figure |
         base = alt.Chart(rows(part, columns)).transform_filter(VISIBLE)
         base = base.encode(x=alt.X("axis:N", sort=axes, title=None, axis=alt.Axis(labelAngle=0)), xOffset=offset,
                            color=colour(encoders))  # fmt: skip
-        scale = alt.Scale(type="symlog", constant=0.1)
+        scale = alt.Scale(type="symlog", constant=0.1, domain=[0, _WORST], clamp=True)
         bars = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
             y=alt.Y("low:Q", title="normalised error", scale=scale), y2="high:Q"
         )
@@ -38,9 +40,10 @@ def probe_figure(evidence: Evidence, encoders: list[str], task: str) -> Figure |
         "probes", "What can be read from the representation",
         "Fitted on training frames of the default look, measured on held-out ones, under the default look and the strongest of "
         "each axis. In units of the target's variance: 0 is perfect, 1 is guessing the mean. A single frame shows no velocity. "
-        "Of scratch, whose network is learned with the model, the frame itself is probed, averaged to 16 × 16 pixels.",
+        "Of scratch, whose network is learned with the model, the frame itself is probed, averaged to 16 × 16 pixels. "
+        f"Errors above {_WORST:g} are drawn there; the numbers have them.",
         panels, own.select("encoder", "target", "method", "axis", "severity", "value", "low", "high"), encoders,
-        dashed="guessing the mean", panel_width=240,
+        dashed="guessing the mean", panel_width=400,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ _COUNTS = {"episodes": ("clusters", "seeds"), "runs": ("seeds",), "points": ("cl
 
 
 def trust(unit: Unit, clusters: int, seeds: int, table: pl.DataFrame | None = None) -> str:
-    """One to three sentences on intervals from so many clusters and seeds.
+    """One or two sentences on intervals from so many clusters and seeds.
 
     Args:
         unit: what is resampled: episodes (reward errors), runs (scores), points (correlations) or encoders (regressions).
@@ -40,8 +40,6 @@ def trust(unit: Unit, clusters: int, seeds: int, table: pl.DataFrame | None = No
     else:
         span = f"{low:.0%}" if round(100 * low) == round(100 * high) else f"{100 * low:.0f}–{high:.0%}"
         said = f"Intervals from {named} covered {span} in simulation, as they should ({asked:.0%})."
-    if unit == "episodes" and seeds == 1:
-        return f"{said} With one seed they say nothing about other seeds."
     return said if seeds >= FEW_SEEDS else f"{said} Nothing is decided on fewer than three seeds."
 
 

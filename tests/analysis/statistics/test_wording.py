@@ -19,7 +19,7 @@ def test_it_says_what_the_nearest_smaller_setting_covered() -> None:
     assert trust("runs", 21, 4, TABLE) == "Intervals from 3 seeds covered as little as 86% in simulation, not 95%."
     assert trust("runs", 30, 10, TABLE) == "Intervals from 10 seeds covered 95% in simulation, as they should (95%)."
     said = trust("episodes", 45, 1, TABLE)
-    assert said.startswith("Intervals from 30 episodes and 1 seed covered 94–95% in simulation") and "other seeds" in said
+    assert said.startswith("Intervals from 30 episodes and 1 seed covered 94–95% in simulation") and "three seeds" in said
     assert "8 episodes and 1 seed covered as little as 91%" in trust("episodes", 18, 1, TABLE)
     assert "30 episodes and 3 seeds" in trust("episodes", 40, 5, TABLE)
     assert "17 points covered 95%" in trust("points", 20, 3, TABLE)
