@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from analysis.charts import strongest
 from analysis.evidence import Evidence
 from analysis.results import Results
 
@@ -45,13 +46,13 @@ def _card(encoder: str, results: Results, evidence: Evidence) -> Card:
             for row in own.drop_nulls("value").iter_rows(named=True)
         ]
     own = results.held_out.filter(pl.col("encoder") == encoder, pl.col("horizon").is_in([0, results.short]))
-    strongest = own.filter(pl.col("severity") == pl.col("severity").max().over("axis"))
+    shown = strongest(own)
     keys = ["task", "algorithm", "axis", "severity", "horizon"]
     figures = ["r2", "r2_low", "r2_high", "mae", "mae_ratio", "mae_ratio_low", "mae_ratio_high"]
     costs = evidence.costs
     if not costs.is_empty():
         costs = costs.filter(pl.col("encoder") == encoder).drop("encoder")
-    return Card(encoder, about, strongest.sort(keys).select(*keys, *figures), costs)
+    return Card(encoder, about, shown.sort(keys).select(*keys, *figures), costs)
 
 
 def _told(value: object) -> str:

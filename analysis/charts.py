@@ -127,6 +127,62 @@ def panel(title: str, chart: alt.LayerChart | alt.Chart, height: int = 240, para
     return Panel(title, finished.to_dict())
 
 
+def parameter(control: Control) -> alt.Parameter:
+    """The signal that a control sets, at its first option."""
+    return alt.param(name=control.signal, value=control.options[0][1])
+
+
+def horizon_name(horizon: int) -> str:
+    """What is predicted, as a reader reads it."""
+    return "filtering" if horizon == 0 else f"{horizon} steps open loop"
+
+
+def level(value: float) -> alt.Chart:
+    """A horizontal dashed grey line."""
+    return alt.Chart(alt.InlineData(values=[{"y": value}])).mark_rule(strokeDash=[5, 4], color=BASELINE).encode(y="y:Q")
+
+
+def strongest(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the strongest look of each axis, the default look's among them."""
+    return table.filter(pl.col("severity") == pl.col("severity").max().over("axis"))
+
+
+def dots_by_axis(
+    table: pl.DataFrame, encoders: Sequence[str], x: alt.X, y: alt.Y, where: str | None = None, upper: alt.Y | str = "value:Q",
+    behind: alt.Chart | None = None,
+) -> alt.LayerChart:  # fmt: skip
+    """A dot with its interval per representation, side by side at each axis of shift.
+
+    Args:
+        table: encoder, axis, severity, value, low, high, and what `where` asks of.
+        y: of `low`. upper: of `value`. where: a filter by signals of the page. behind: drawn first.
+    """
+    columns = ["encoder", "axis", "severity", *(["horizon"] if "horizon" in table.columns else []), "value", "low", "high"]
+    base = alt.Chart(rows(table, columns)).transform_filter(VISIBLE)
+    if where is not None:
+        base = base.transform_filter(where)
+    offset = alt.XOffset("encoder:N", scale=alt.Scale(domain=list(encoders), paddingInner=0.4, paddingOuter=0.6))
+    base = base.encode(x=x, xOffset=offset, color=colour(encoders))
+    bars = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=y, y2="high:Q")
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(
+        y=upper, shape=shape(encoders), tooltip=tooltip(table, columns)
+    )
+    return bars + points if behind is None else behind + bars + points
+
+
+def dots_by_encoder(
+    table: pl.DataFrame, encoders: Sequence[str], value: str, columns: Sequence[str], behind: alt.Chart | None = None
+) -> alt.LayerChart:
+    """A row per representation: a dot at `value`, a line from `low` to `high`; it tells `columns`; `behind` is drawn first."""
+    y = alt.Y("encoder:N", sort=list(encoders), title=None)
+    base = alt.Chart(rows(table, columns)).transform_filter(VISIBLE).encode(y=y, color=colour(encoders))
+    ends = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=None), x2="high:Q")
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x=f"{value}:Q", shape=shape(encoders), tooltip=tooltip(table, columns)
+    )
+    return ends + points if behind is None else behind + ends + points
+
+
 def reference_line(value: float, text: str) -> alt.LayerChart:
     """A horizontal dashed grey line with its meaning written on it."""
     base = alt.Chart(alt.InlineData(values=[{"y": round(value, 4), "text": text}]))

@@ -4,7 +4,7 @@ import altair as alt
 import polars as pl
 
 from analysis.baselines import REPEAT_LAST
-from analysis.charts import BASELINE, VISIBLE, Control, Figure, colour, panel, rows, shape, tooltip
+from analysis.charts import BASELINE, VISIBLE, Control, Figure, colour, horizon_name, panel, parameter, rows, shape, tooltip
 from analysis.results import Results
 
 _QUALITIES = ["random", "medium", "replay", "expert"]
@@ -72,7 +72,7 @@ def shift_figure(results: Results, task: str, algorithm: str) -> Figure:
     trained = (pl.col("axis") != "default") & (pl.col("split") == "id")
     own = own.with_columns(axis=pl.when(trained).then(pl.format("{} (trained on)", "axis")).otherwise("axis"))
     axes = sorted(set(own["axis"]) - {"default"})
-    control = Control("horizon", "Predicting", [(_horizon_name(h), h) for h in horizons])
+    control = Control("horizon", "Predicting", [(horizon_name(h), h) for h in horizons])
     panels = []
     for measure, what in (("mae", "mean absolute error"), ("mae_increase", "increase over the default look")):
         shown = own if measure == "mae" else own.filter(pl.col("axis") != "default")
@@ -80,7 +80,7 @@ def shift_figure(results: Results, task: str, algorithm: str) -> Figure:
         for axis in axes:
             of_axis = shown.filter(pl.col("axis").is_in([axis, "default"]))
             told = "paired " if measure != "mae" and axis != "size" else ""
-            panels.append(panel(f"{axis}: {told}{what}", _severity(results, of_axis, measure, limit), 220, [_param(control)]))
+            panels.append(panel(f"{axis}: {told}{what}", _severity(results, of_axis, measure, limit), 220, [parameter(control)]))
     return Figure(
         "shift", "Under shifted looks",
         "The same held-out episodes rendered under other looks: states, actions and rewards are equal, so the difference is the "
@@ -181,7 +181,7 @@ def contrast_figure(results: Results, task: str, algorithm: str) -> Figure:
         )
         look = "all shifted looks" if shifted else "default look"
         panels.append(
-            panel(f"{look}, {_horizon_name(int(horizon))}", zero + bars + points, 40 + 26 * len(part["encoder"].unique()))
+            panel(f"{look}, {horizon_name(int(horizon))}", zero + bars + points, 40 + 26 * len(part["encoder"].unique()))
         )
     return Figure(
         "contrast", "Against learning from scratch",
@@ -204,11 +204,3 @@ def _numbers(table: pl.DataFrame, keys: list[str], figures: list[str]) -> pl.Dat
     columns = [c for f in figures for c in (f, f"{f}_low", f"{f}_high") if c in table.columns]
     count = [c for c in ("n",) if c in table.columns]
     return table.select("encoder", *keys, *columns, *count)
-
-
-def _horizon_name(horizon: int) -> str:
-    return "filtering" if horizon == 0 else f"{horizon} steps open loop"
-
-
-def _param(control: Control) -> alt.Parameter:
-    return alt.param(name=control.signal, value=control.options[0][1])

@@ -3,7 +3,22 @@
 import altair as alt
 import polars as pl
 
-from analysis.charts import BASELINE, VISIBLE, Control, Figure, Panel, colour, panel, rows, shape, tooltip
+from analysis.charts import (
+    VISIBLE,
+    Control,
+    Figure,
+    Panel,
+    colour,
+    dots_by_axis,
+    dots_by_encoder,
+    horizon_name,
+    level,
+    panel,
+    parameter,
+    rows,
+    strongest,
+    tooltip,
+)  # fmt: skip
 from analysis.evidence import Evidence, of_cell
 
 # Metric -> what its panel says. Normalised ones compare across representations, the others do not.
@@ -28,11 +43,17 @@ def dynamics_figure(evidence: Evidence, encoders: list[str], task: str, algorith
         if of_metric["horizon"].n_unique() > 1:
             panels.append(panel(title, _by_horizon(of_metric, encoders, metric in _NORMALISED), 240))
         elif len(of_metric):
-            panels.append(panel(title, _bars(of_metric, encoders), 40 + 26 * len(of_metric)))
+            panels.append(
+                panel(
+                    title,
+                    dots_by_encoder(of_metric, encoders, "value", ["encoder", "value", "low", "high"]),
+                    40 + 26 * len(of_metric),
+                )
+            )
     shifted = own.filter(pl.col("metric") == "state_nmse", pl.col("axis") != "default")
     controls: list[Control] = []
     if not shifted.is_empty():
-        control = Control("horizon", "Looks", [(_name(h), h) for h in sorted(shifted["horizon"].unique())])
+        control = Control("horizon", "Looks", [(horizon_name(h), h) for h in sorted(shifted["horizon"].unique())])
         controls.append(control)
         panels.append(_by_look(shifted, encoders, control))
     return Figure(
@@ -52,40 +73,10 @@ def _by_horizon(table: pl.DataFrame, encoders: list[str], normalised: bool) -> a
     base = alt.Chart(rows(table, columns)).transform_filter(VISIBLE).encode(x=x, color=colour(encoders))
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
     line = base.mark_line(point={"size": 28}).encode(y="value:Q", tooltip=tooltip(table, columns))
-    return (band + _guess() + line) if normalised else band + line
-
-
-def _bars(table: pl.DataFrame, encoders: list[str]) -> alt.LayerChart:
-    columns = ["encoder", "value", "low", "high"]
-    y = alt.Y("encoder:N", sort=encoders, title=None)
-    base = alt.Chart(rows(table, columns)).transform_filter(VISIBLE).encode(y=y, color=colour(encoders))
-    ends = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=None), x2="high:Q")
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x="value:Q", shape=shape(encoders), tooltip=tooltip(table, columns)
-    )
-    return ends + points
+    return (band + level(1) + line) if normalised else band + line
 
 
 def _by_look(table: pl.DataFrame, encoders: list[str], control: Control) -> Panel:
-    columns = ["encoder", "axis", "severity", "horizon", "value", "low", "high"]
-    strongest = table.filter(pl.col("severity") == pl.col("severity").max().over("axis"))
-    base = alt.Chart(rows(strongest, columns)).transform_filter(VISIBLE).transform_filter("datum.horizon == horizon")
-    offset = alt.XOffset("encoder:N", scale=alt.Scale(domain=encoders, paddingInner=0.4, paddingOuter=0.6))
-    base = base.encode(
-        x=alt.X("axis:N", title="strongest look of the axis", axis=alt.Axis(labelAngle=0)), xOffset=offset, color=colour(encoders)
-    )
-    bars = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
-    points = base.mark_point(filled=True, size=55, opacity=1).encode(
-        y="value:Q", shape=shape(encoders), tooltip=tooltip(strongest, columns)
-    )
-    chart = _guess() + bars + points
-    parameter = alt.param(name=control.signal, value=control.options[0][1])
-    return panel("physics state under shifted looks (normalised error)", chart, 240, [parameter])
-
-
-def _guess() -> alt.Chart:
-    return alt.Chart(alt.InlineData(values=[{"y": 1}])).mark_rule(strokeDash=[5, 4], color=BASELINE).encode(y="y:Q")
-
-
-def _name(horizon: int) -> str:
-    return "filtering" if horizon == 0 else f"{horizon} steps open loop"
+    x = alt.X("axis:N", title="strongest look of the axis", axis=alt.Axis(labelAngle=0))
+    dots = dots_by_axis(strongest(table), encoders, x, alt.Y("low:Q", title=None), "datum.horizon == horizon", behind=level(1))
+    return panel("physics state under shifted looks (normalised error)", dots, 240, [parameter(control)])

@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from analysis.charts import VISIBLE, Control, Figure, colour, panel, rows, shape, tooltip
+from analysis.charts import Control, Figure, dots_by_axis, horizon_name, panel, parameter, strongest
 from analysis.evidence import Evidence, of_cell
 
 # Measure -> its panel's title; those of `accumulated_` others are found by their beginning.
@@ -22,16 +22,14 @@ def measures_figure(evidence: Evidence, encoders: list[str], task: str, algorith
     own = of_cell(evidence.measures, encoders, task, algorithm)
     if own.is_empty():
         return None
-    own = own.filter(pl.col("value").is_not_null() & (pl.col("severity") == pl.col("severity").max().over("axis")))
+    own = strongest(own).filter(pl.col("value").is_not_null())
     horizons = sorted(own.filter(pl.col("measure") == "spearman")["horizon"].unique())
-    control = Control("horizon", "Predicting", [("filtering" if h == 0 else f"{h} steps open loop", h) for h in horizons])
+    control = Control("horizon", "Predicting", [(horizon_name(h), h) for h in horizons])
     panels = []
     for measure, title in _TITLES.items():
         part = own.filter(pl.col("measure") == measure)
         if not part.is_empty():
-            panels.append(panel(title, _dots(part, encoders, "datum.horizon == horizon"), 220, [
-                alt.param(name=control.signal, value=control.options[0][1])
-            ]))  # fmt: skip
+            panels.append(panel(title, _dots(part, encoders, "datum.horizon == horizon"), 220, [parameter(control)]))
     for measure in sorted(m for m in own["measure"].unique() if m.startswith(_ADDED_UP)):
         part, steps = own.filter(pl.col("measure") == measure), measure.removeprefix(_ADDED_UP)
         far = "to the episode's end" if steps == "whole" else f"over {steps} steps"
@@ -47,15 +45,6 @@ def measures_figure(evidence: Evidence, encoders: list[str], task: str, algorith
 
 
 def _dots(table: pl.DataFrame, encoders: list[str], where: str = "true") -> alt.LayerChart:
-    columns = ["encoder", "axis", "severity", "horizon", "value", "low", "high"]
     axes = ["default", *sorted(set(table["axis"]) - {"default"})]
-    offset = alt.XOffset("encoder:N", scale=alt.Scale(domain=encoders, paddingInner=0.4, paddingOuter=0.6))
-    base = alt.Chart(rows(table, columns)).transform_filter(VISIBLE).transform_filter(where)
-    base = base.encode(
-        x=alt.X("axis:N", sort=axes, title=None, axis=alt.Axis(labelAngle=0)), xOffset=offset, color=colour(encoders)
-    )
-    bars = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
-    points = base.mark_point(filled=True, size=55, opacity=1).encode(
-        y="value:Q", shape=shape(encoders), tooltip=tooltip(table, columns)
-    )
-    return bars + points
+    x = alt.X("axis:N", sort=axes, title=None, axis=alt.Axis(labelAngle=0))
+    return dots_by_axis(table, encoders, x, alt.Y("low:Q", title=None), where)

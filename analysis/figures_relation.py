@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from analysis.charts import Figure, colour, panel, rows, shape, tooltip
+from analysis.charts import VISIBLE, Figure, colour, horizon_name, panel, rows, shape, tooltip
 from analysis.online import ends
 from analysis.results import Results
 
@@ -21,14 +21,13 @@ def relation_figure(results: Results) -> Figure | None:
         points = last.join(at, on=cell).drop_nulls().sort(cell)
         if len(points) < _FEWEST:
             continue
-        base = alt.Chart(rows(points, [*cell, "return", "r2"])).transform_filter("indexof(hidden, datum.encoder) < 0")
+        base = alt.Chart(rows(points, [*cell, "return", "r2"])).transform_filter(VISIBLE)
         dots = base.mark_point(filled=True, size=70, opacity=1).encode(
             x=alt.X("r2:Q", title="R² of predicted reward", scale=alt.Scale(zero=False)),
             y=alt.Y("return:Q", title="return after fine-tuning"), color=colour(results.encoders),
             shape=shape(results.encoders), tooltip=tooltip(points, [*cell, "return", "r2"]),
         )  # fmt: skip
-        name = "filtering" if horizon == 0 else f"{horizon} steps open loop"
-        panels.append(panel(f"return against R², {name}", dots, 280))
+        panels.append(panel(f"return against R², {horizon_name(horizon)}", dots, 280))
         tables.append(points.with_columns(pl.lit(horizon).alias("horizon")))
     if not panels:
         return None

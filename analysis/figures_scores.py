@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from analysis.charts import BASELINE, VISIBLE, Figure, Panel, colour, panel, rows, shape, tooltip
+from analysis.charts import BASELINE, VISIBLE, Figure, Panel, colour, dots_by_encoder, panel, rows, tooltip
 from analysis.evidence import Evidence
 from analysis.scored import KINDS
 
@@ -33,15 +33,10 @@ def scores_figure(evidence: Evidence, encoders: list[str]) -> Figure | None:
 
 
 def _dots(title: str, table: pl.DataFrame, encoders: list[str], halves: bool) -> Panel:
-    columns = ["encoder", "estimate", "low", "high", "runs", "seeds"]
-    y = alt.Y("encoder:N", sort=encoders, title=None)
-    base = alt.Chart(rows(table, columns)).transform_filter(VISIBLE).encode(y=y, color=colour(encoders))
-    ends = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=None), x2="high:Q")
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x="estimate:Q", shape=shape(encoders), tooltip=tooltip(table, columns)
-    )
     even = alt.Chart(alt.InlineData(values=[{"x": 0.5}])).mark_rule(strokeDash=[5, 4], color=BASELINE).encode(x="x:Q")
-    return panel(title, (even + ends + points) if halves else ends + points, 40 + 26 * table["encoder"].n_unique())
+    columns = ["encoder", "estimate", "low", "high", "runs", "seeds"]
+    dots = dots_by_encoder(table, encoders, "estimate", columns, even if halves else None)
+    return panel(title, dots, 40 + 26 * table["encoder"].n_unique())
 
 
 def _profile(title: str, table: pl.DataFrame, encoders: list[str]) -> Panel:

@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from analysis.charts import BASELINE, VISIBLE, Control, Figure, colour, panel, rows, shape, tooltip
+from analysis.charts import BASELINE, VISIBLE, Control, Figure, colour, horizon_name, panel, parameter, rows, shape, tooltip
 from analysis.evidence import Evidence, of_cell
 
 
@@ -23,9 +23,8 @@ def calibration_figure(evidence: Evidence, encoders: list[str], task: str, algor
         options = [(_where(*look), _key(*look)) for look in looks]
         control = Control("asked", "Coverage", options)
         controls.append(control)
-        panels.append(panel("rewards inside the predicted interval", _coverage(coverage, encoders, control), 280, [
-            alt.param(name=control.signal, value=options[0][1])
-        ]))  # fmt: skip
+        inside = _coverage(coverage, encoders, control)
+        panels.append(panel("rewards inside the predicted interval", inside, 280, [parameter(control)]))
         tables.append(coverage.select("encoder", "axis", "severity", "horizon", "level", "value", "low", "high"))
     if not panels:
         return None
@@ -83,4 +82,4 @@ def _key(axis: str, severity: float, horizon: int) -> str:
 
 def _where(axis: str, severity: float, horizon: int) -> str:
     look = "default look" if axis == "default" else f"{axis} {severity:g}"
-    return f"{look}, {'filtering' if horizon == 0 else f'{horizon} steps open loop'}"
+    return f"{look}, {horizon_name(horizon)}"

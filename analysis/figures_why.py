@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from analysis.charts import BASELINE, VISIBLE, Figure, colour, panel, rows, shape, tooltip
+from analysis.charts import VISIBLE, Figure, colour, dots_by_axis, level, panel, rows, shape, strongest, tooltip
 from analysis.evidence import Evidence, of_cell
 
 _WORST = 10.0  # normalised errors end here on the page: how useless a useless reading is does not matter
@@ -14,28 +14,19 @@ def probe_figure(evidence: Evidence, encoders: list[str], task: str) -> Figure |
     own = of_cell(evidence.probes, encoders, task)
     if own.is_empty():
         return None
-    strongest = own.filter(pl.col("severity") == pl.col("severity").max().over("axis"))
+    shown = strongest(own)
     panels = []
-    columns = ["encoder", "axis", "severity", "value", "low", "high"]
-    axes = ["default", *sorted(set(strongest["axis"]) - {"default"})]
+    axes = ["default", *sorted(set(shown["axis"]) - {"default"})]
     for target, method in (("reward", "ridge"), ("reward", "knn"), ("state", "ridge"), ("state", "knn")):
-        part = strongest.filter(pl.col("target") == target, pl.col("method") == method)
+        part = shown.filter(pl.col("target") == target, pl.col("method") == method)
         if part.is_empty():
             continue
-        offset = alt.XOffset("encoder:N", scale=alt.Scale(domain=encoders, paddingInner=0.4, paddingOuter=0.6))
-        base = alt.Chart(rows(part, columns)).transform_filter(VISIBLE)
-        base = base.encode(x=alt.X("axis:N", sort=axes, title=None, axis=alt.Axis(labelAngle=0)), xOffset=offset,
-                           color=colour(encoders))  # fmt: skip
         scale = alt.Scale(type="symlog", constant=0.1, domain=[0, _WORST], clamp=True)
-        bars = base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(
-            y=alt.Y("low:Q", title="normalised error", scale=scale), y2="high:Q"
-        )
-        points = base.mark_point(filled=True, size=55, opacity=1).encode(
-            y=alt.Y("value:Q", scale=scale), shape=shape(encoders), tooltip=tooltip(part, columns)
-        )
-        line = alt.Chart(alt.InlineData(values=[{"y": 1}])).mark_rule(strokeDash=[5, 4], color=BASELINE).encode(y="y:Q")
+        x = alt.X("axis:N", sort=axes, title=None, axis=alt.Axis(labelAngle=0))
+        low, value = alt.Y("low:Q", title="normalised error", scale=scale), alt.Y("value:Q", scale=scale)
+        dots = dots_by_axis(part, encoders, x, low, upper=value, behind=level(1))
         how = "linear (ridge)" if method == "ridge" else "nearest neighbours"
-        panels.append(panel(f"{target}, {how}", line + bars + points, 240))
+        panels.append(panel(f"{target}, {how}", dots, 240))
     return Figure(
         "probes", "What can be read from the representation",
         "Fitted on training frames of the default look, measured on held-out ones, under the default look and the strongest of "
@@ -66,8 +57,7 @@ def nuisance_figure(evidence: Evidence, encoders: list[str], task: str) -> Figur
         points = base.mark_point(filled=True, size=45, opacity=1).encode(
             shape=shape(encoders), tooltip=tooltip(part, [*keys, "value"])
         )
-        line = alt.Chart(alt.InlineData(values=[{"y": 1}])).mark_rule(strokeDash=[5, 4], color=BASELINE).encode(y="y:Q")
-        panels.append(panel(axis, line + base.mark_line() + points, 220))
+        panels.append(panel(axis, level(1) + base.mark_line() + points, 220))
     if not panels:
         return None
     return Figure(

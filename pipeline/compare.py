@@ -72,13 +72,11 @@ def _write(gathered: Gathered, folder: Path, p: Params) -> None:
 
     import polars as pl
 
-    from analysis.claims import judge
+    from analysis.conclusions import concluded
     from analysis.evidence import gathered as gathered_evidence
-    from analysis.measures import BINS, measures, reliability
     from analysis.resample import Resampling
     from analysis.results import summarise, summary_table
-    from analysis.scored import scored
-    from analysis.tables import ONLINE, REWARD_ERROR, scan_parts, write_table
+    from analysis.tables import ONLINE, write_table
     from analysis.writer import Context, write_report
     from pipeline.properties import encoder_properties
     from pipeline.showing import commit
@@ -99,17 +97,11 @@ def _write(gathered: Gathered, folder: Path, p: Params) -> None:
     measured = {name: shared.rows(name).drop("experiment").collect() for name in OPTIONAL if name in tables}
     if "dynamics" in measured:
         known["dynamics"] = measured["dynamics"]
-    own = [scan_parts([path], REWARD_ERROR) for files in parts.values() for path in files]
-    measured["measures"] = pl.concat([measures(part, short, how, p.report.event) for part in own])
-    measured["reliability"] = pl.concat([reliability(part, BINS, how) for part in own])
-    measured["scores"] = scored(results, how, p.claims.max_return)
-    measured["claims"] = judge(results.sums, online, how, p.claims.effects, **known)
-    evidence = gathered_evidence(measured | {"encoders": known["properties"]}, results, how, {})
-    tables |= {
-        "summary": summary_table(results),
-        **{name: measured[name] for name in ("claims", "measures", "reliability", "scores")},
-    }
-    tables["reward_error"] = pl.concat([pl.scan_parquet(path) for files in parts.values() for path in files])
+    paths = [path for files in parts.values() for path in files]
+    found = concluded(paths, results, short, how, p.report.event, p.claims.effects, **known)
+    evidence = gathered_evidence(measured | found | {"encoders": known["properties"]}, results, how, {})
+    tables |= {"summary": summary_table(results), **found}
+    tables["reward_error"] = pl.concat([pl.scan_parquet(path) for path in paths])
     tables["experiments"] = index(gathered)
     for name, table in tables.items():
         write_table(table, folder / "results" / f"{name}.parquet")

@@ -98,13 +98,11 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
     import polars as pl
 
     from analysis import tables
-    from analysis.claims import judge
+    from analysis.conclusions import concluded
     from analysis.evidence import gathered
-    from analysis.measures import BINS, measures, reliability
     from analysis.metrics import metrics
     from analysis.resample import Resampling
     from analysis.results import summarise, summary_table
-    from analysis.scored import scored
     from analysis.writer import write_report
     from pipeline.manifold import picture
     from pipeline.properties import encoder_properties
@@ -125,10 +123,7 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
 
     results = summarise(reward_error, learning, online, p.evaluate.horizon, how, inputs.missing, progress)
     paths = [path for files in reward_error.values() for path in files]
-    parts = [tables.scan_parts([path], tables.REWARD_ERROR) for path in paths]
     measured: dict[str, pl.DataFrame] = {
-        "measures": pl.concat([measures(part, p.evaluate.horizon, how, p.report.event) for part in parts]),
-        "reliability": pl.concat([reliability(part, BINS, how) for part in parts]),
         "learning": learning,
         "online": online,
         "dynamics": tables.scan_parts([f / "dynamics.parquet" for f in every_part], tables.DYNAMICS).collect(),
@@ -140,8 +135,7 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
         "manifold": pl.concat([picture(folder, p.seed) for folder in track(probed, len(probed), "picture", "report")]),
     }
     known = {"properties": encoder_properties(), "dynamics": measured["dynamics"]}
-    measured["scores"] = scored(results, how, p.claims.max_return)
-    measured["claims"] = judge(results.sums, online, how, p.claims.effects, **known)
+    measured |= concluded(paths, results, p.evaluate.horizon, how, p.report.event, p.claims.effects, **known)
     evidence = gathered(measured, results, how, inputs.names)
     context = shown_beside(p, inputs.frames, inputs.trajectories, inputs.digests, results.traces, evidence, shown)
     write_report(results, context, result)
