@@ -1,6 +1,7 @@
 """What a trainer is handed, stated structurally: it imports nothing of the simulator or the encoders."""
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,36 @@ class Env(Protocol):
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """(observation, reward summed over the action repeat, terminated, truncated, info) of one agent step."""
+        ...
+
+
+class Step(NamedTuple):
+    """What one environment answers to an action; `reward` is summed over the action repeat."""
+
+    observation: Observation
+    reward: float
+    terminated: bool
+    truncated: bool
+
+
+class Environments(Protocol):
+    """Several environments of one task, stepped together."""
+
+    action_low: NDArray[np.float32]  # [A]
+    action_high: NDArray[np.float32]  # [A]
+
+    def __len__(self) -> int: ...
+
+    def reset(self, seeds: Sequence[int]) -> list[Observation]:
+        """Begin an episode in each of the first `len(seeds)` environments."""
+        ...
+
+    def step(self, which: Sequence[int], actions: NDArray[np.float32]) -> list[Step]:
+        """One agent step of the environments `which`, in their order; actions [len(which), A]."""
+        ...
+
+    def close(self) -> None:
+        """Free what they hold."""
         ...
 
 

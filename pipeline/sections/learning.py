@@ -232,7 +232,38 @@ class Evaluate(Section):
     latents: Count
 
 
+class Plan(Section):
+    horizon: Positive
+    iterations: Positive
+    samples: Positive
+    elites: Positive
+    from_policy: Count
+
+    @model_validator(mode="after")
+    def _elites_are_sampled(self) -> "Plan":
+        if not self.elites <= self.samples or not self.from_policy < self.samples:
+            raise ValueError("elites must not exceed samples, and from_policy must be below samples")
+        return self
+
+
+class FinetuneTdMpc2(Section):
+    train_every: Positive
+    batch: Positive
+    learning_rate: PositiveFloat
+    plan: Plan
+
+
+class Learning(NamedTuple):
+    """What the online loop reads of one algorithm; `length` is of a window, None where the model's own is meant."""
+
+    offline_updates: int
+    train_every: int
+    batch: int
+    length: int | None
+
+
 class Finetune(Section):
+    arms: Annotated[list[Literal["online", "offline_only", "from_nothing"]], Field(min_length=1)]
     offline_updates: Count
     env_steps: Count
     envs: Positive
@@ -249,6 +280,26 @@ class Finetune(Section):
     lambda_: Annotated[float, Field(ge=0, le=1, alias="lambda")]
     eval_every: Positive
     eval_episodes: Positive
+    tdmpc2: FinetuneTdMpc2
+
+    @model_validator(mode="after")
+    def _arms_differ(self) -> "Finetune":
+        if len(set(self.arms)) < len(self.arms):
+            raise ValueError("arms names one twice")
+        return self
+
+    def learning(self, algorithm: str) -> Learning:
+        """How often and on what `algorithm` learns; TD-MPC2 has no behaviour apart from its model."""
+        if algorithm == "tdmpc2":
+            return Learning(0, self.tdmpc2.train_every, self.tdmpc2.batch, None)
+        return Learning(self.offline_updates, self.train_every, self.batch, self.length)
+
+    def of(self, algorithm: str) -> dict[str, Any]:
+        """JSON-able: what `algorithm` reads of this section."""
+        if algorithm == "tdmpc2":
+            shared = {"arms", "env_steps", "envs", "offline_fraction", "eval_every", "eval_episodes", "tdmpc2"}
+            return self.model_dump(mode="json", include=shared)
+        return self.model_dump(mode="json", by_alias=True, exclude={"tdmpc2"})
 
 
 class Report(Section):

@@ -18,7 +18,7 @@ from datasets.embeddings import load_embeddings
 from datasets.frames import load_frames_index, read_frame_shard
 from datasets.manifest import digest
 from pipeline import encode, pretrain, train
-from pipeline.finetune import Arm, run_arm
+from pipeline.acting import Arm, run_arm
 from pipeline.observe import open_observation_encoder
 from pipeline.params import load_params
 from tests.synthetic import ROOT, TASK, make_trajectories, write_frames, write_params, write_trajectories
@@ -102,7 +102,7 @@ def test_both_arms_are_in_the_table(finished: tuple[Path, float]):
     assert constant == [("dreamerv3", "state", TASK, 0, "offline", "default", "default", 0.0, "id")]
     episodes = pl.read_parquet(folder / "training_episodes.parquet")
     assert episodes["env_steps"].to_list() == [40, 40, 80, 80, 120, 120, 160, 160]
-    agent = torch.load(folder / "agent.pt", weights_only=True)
+    agent = torch.load(folder / "seed-0" / "agent.pt", weights_only=True)
     assert {"config", "model", "behaviour", "meta"} <= agent.keys() and agent["meta"]["arm"] == "online"
 
 
@@ -111,7 +111,7 @@ def test_pixel_representations_act_from_what_they_see(
     project: Path, tmp_path: Path, encoder: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(project)
-    arm = Arm("online", load_params(), encoder, TASK, "dreamerv3", tmp_path)
+    arm = Arm("online", load_params(), encoder, TASK, "dreamerv3", 0, tmp_path)
     run_arm(arm)
     outcome = torch.load(arm.outcome, weights_only=True)
     assert [e[0] for e in outcome["progress"]["evaluations"]] == [0, 80, 160]

@@ -12,7 +12,7 @@ import torch
 from datasets.errors import DataError, UserError
 from datasets.manifest import digest, read_manifest
 from pipeline import encode, evaluate, finetune, plan, pretrain, train, training
-from pipeline.finetune import Arm, run_arm
+from pipeline.acting import Arm, run_arm
 from pipeline.params import load_params
 from tests.synthetic import TASK, enter_project, make_trajectories, write_frames, write_params, write_trajectories
 from tests.trainers.killing import KilledError
@@ -161,7 +161,7 @@ def test_the_agent_learns_online_from_its_own_frames(project: Path, encoder: str
     _train(encoder)
     outcomes = []
     for name, after in (("whole", None), ("killed", 11)):
-        arm = Arm("online", load_params(), encoder, TASK, "dreamerv3", project / name)
+        arm = Arm("online", load_params(), encoder, TASK, "dreamerv3", 0, project / name)
         if after is not None:
             with monkeypatch.context() as patch:
 
@@ -183,7 +183,7 @@ def test_the_agent_learns_online_from_its_own_frames(project: Path, encoder: str
 def test_a_model_trained_otherwise_is_not_fine_tuned(project: Path):
     _train()
     write_params(project, _settings("embedding"))
-    arm = Arm("online", load_params(), "random", TASK, "dreamerv3", project / "arm")
+    arm = Arm("online", load_params(), "random", TASK, "dreamerv3", 0, project / "arm")
     with pytest.raises(UserError, match=r"was trained with decoder: pixels, train\.decoder is embedding: train again"):
         run_arm(arm)
 

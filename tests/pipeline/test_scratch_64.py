@@ -12,8 +12,8 @@ from datasets.embeddings import load_embeddings
 from datasets.errors import UserError
 from datasets.frames import load_frames_index, read_frame_rows
 from pipeline import encode, evaluate, plan, pretrain, train
+from pipeline.acting import Arm, run_arm
 from pipeline.encoders.area import shrunk
-from pipeline.finetune import Arm, run_arm
 from pipeline.observe import open_observation_encoder
 from pipeline.params import load_params
 from pipeline.sim.env import TaskEnv, View
@@ -115,7 +115,7 @@ def test_the_agent_sees_the_rendered_frames_as_they_are_stored(inside: Path, tmp
     assert observe.needs_image
     seen = observe([{"image": frame} for frame in _frames("default", np.arange(5))])
     assert seen.dtype == np.uint8 and (seen == stored[:5]).all()
-    arm = Arm("online", p, "scratch_64", TASK, "dreamerv3", tmp_path)
+    arm = Arm("online", p, "scratch_64", TASK, "dreamerv3", 0, tmp_path)
     run_arm(arm)
     outcome = torch.load(arm.outcome, weights_only=True)
     assert [e[0] for e in outcome["progress"]["evaluations"]] == [0, 40]

@@ -14,10 +14,14 @@ from datasets.errors import UserError
 from datasets.windows import window_starts
 from tests.synthetic import make_trajectories
 from trainers.agent.behaviour import Behaviour, BehaviourConfig
-from trainers.agent.online import OnlineConfig, OnlineTrainer, Progress, Track
+from trainers.agent.dreamer import DreamerAgent
+from trainers.agent.environments import Here
+from trainers.agent.online import OnlineTrainer, Track
 from trainers.agent.play import Player
+from trainers.agent.progress import OnlineConfig, Progress
 from trainers.agent.replay import Replay
 from trainers.data import load_rows
+from trainers.update import Split
 from trainers.worldmodel import ModelConfig, WorldModel
 
 LENGTH = 10  # agent steps of a whole episode
@@ -64,17 +68,19 @@ def _trainer(
     learned = BehaviourConfig(3, 2, 0.9, 0.95, 1e-3, 1e-3, 100.0, units=8)
     behaviour = Behaviour(learned, model.feature_dim, -torch.ones(1), torch.ones(1))
     settings = {
-        "offline_updates": 5, "env_steps": 60, "train_every": 8, "eval_every": 20, "eval_episodes": 3, "learning_rate": 1e-3,
-        "clip": 100.0, "checkpoint_every": 2, "seed": 0, "collects": True,
+        "offline_updates": 5, "env_steps": 60, "train_every": 8, "eval_every": 20, "eval_episodes": 3, "checkpoint_every": 2,
+        "seed": 0, "collects": True,
     }  # fmt: skip
     config = OnlineConfig(**settings | changes)
     replay = Replay(rows, window_starts(data, 6), 4, 6, 0.5 if config.collects else 1.0, 0)
-    player = Player(envs or [Drift(), Drift()], Plain(), model, behaviour.actor)
-    return OnlineTrainer(config, model, behaviour, replay, player, folder, "test", track, lambda _: None)
+    made = iter(envs or [Drift(), Drift()])
+    agent = DreamerAgent(model, behaviour, 1e-3, 100.0)
+    player = Player(Here(lambda: next(made), len(envs or "12")), Plain(), agent, Split())
+    return OnlineTrainer(config, agent, replay, player, folder, "test", track, lambda _: None)
 
 
 def _weights(trainer: OnlineTrainer) -> dict[str, torch.Tensor]:
-    state = trainer.agent_state()
+    state = trainer.agent.weights()
     return {f"{part}.{name}": value for part in ("model", "behaviour") for name, value in state[part].items()}
 
 
@@ -172,7 +178,7 @@ def test_progress_survives_being_plain(tmp_path: Path):
 @pytest.mark.parametrize(("part", "what"), [("actor", "the policy's action is not finite"), ("reward_head", "loss is nan")])
 def test_divergence_names_the_last_good_checkpoint(tmp_path: Path, part: str, what: str):
     trainer = _trainer(tmp_path, offline_updates=0, env_steps=20)
-    owner = trainer.behaviour if part == "actor" else trainer.model
+    owner = trainer.agent.behaviour if part == "actor" else trainer.agent.model
     with torch.no_grad():
         next(getattr(owner, part).parameters()).fill_(float("nan"))
     with pytest.raises(UserError, match=what) as caught:

@@ -7,28 +7,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainers.agent.actor import Actor
+from trainers.agent.agent import Agent, Diverged
 from trainers.agent.episodes import Episode
-from trainers.protocols import Env, Observation, ObservationEncoder
-from trainers.worldmodel import WorldModel
-
-
-class Diverged(Exception):
-    """A loss or an action is not finite."""
+from trainers.protocols import Environments, Observation, ObservationEncoder
+from trainers.update import Split
 
 
 class Player:
-    """Acts with the actor as it stands at each step, on the world model's posterior of what each environment has shown."""
+    """Has an agent, as it stands at each step, act on what the encoder makes of what each environment shows."""
 
-    def __init__(self, envs: Sequence[Env], encoder: ObservationEncoder, model: WorldModel, actor: Actor) -> None:
-        self.envs, self.encoder, self.model, self.actor = envs, encoder, model, actor
+    def __init__(self, envs: Environments, encoder: ObservationEncoder, agent: Agent, split: Split) -> None:
+        """
+        Args:
+            envs, encoder, agent: see there.
+            split: where time is counted, as `environments`, `encoder` and `policy`.
+        """
+        self.envs, self.encoder, self.agent, self.split = envs, encoder, agent, split
 
     def play(self, seeds: Sequence[int], explore: bool) -> "Play":
         """One episode per seed of the environments' resets, all in lockstep; at most as many as there are environments."""
         return Play(self, seeds, explore)
 
     def evaluate(self, seeds: Sequence[int]) -> list[float]:
-        """The return of one episode per seed under the policy's mode.
+        """The return of one episode per seed of the agent acting as well as it can.
 
         Raises:
             Diverged: an action is not finite.
@@ -42,8 +43,8 @@ class Player:
         return returns
 
     def tensor(self, values: NDArray[Any]) -> torch.Tensor:
-        """On the actor's device."""
-        return torch.as_tensor(values, device=self.actor.low.device)
+        """On the agent's device."""
+        return torch.as_tensor(values, device=self.agent.device)
 
 
 class Play:
@@ -62,29 +63,32 @@ class Play:
         Raises:
             Diverged: an action is not finite.
         """
-        player, envs = self._player, self._player.envs[: len(self._seeds)]
-        observations = [env.reset(seed=seed)[0] for env, seed in zip(envs, self._seeds, strict=True)]
-        state = player.model.initial(len(envs))
-        action = np.zeros((len(envs), len(envs[0].action_low)), np.float32)  # [B, A]
-        reward, first = np.zeros(len(envs), np.float32), np.ones(len(envs), bool)
-        terminal, going = np.zeros(len(envs), bool), np.ones(len(envs), bool)
-        seen = player.encoder(observations)  # [B, *shape]
-        rows = [[_row(i, seen, action, reward, first, terminal, *self._frames(observations))] for i in range(len(envs))]
+        player, envs, split, count = self._player, self._player.envs, self._player.split, len(self._seeds)
+        with split.on("environments"):
+            observations = envs.reset(self._seeds)
+        memory = player.agent.begin(count, self._explore)
+        action = np.zeros((count, len(envs.action_low)), np.float32)  # [B, A]
+        reward, first = np.zeros(count, np.float32), np.ones(count, bool)
+        terminal, going = np.zeros(count, bool), np.ones(count, bool)
+        with split.on("encoder"):
+            seen = player.encoder(observations)  # [B, *shape]
+        rows = [[_row(i, seen, action, reward, first, terminal, *self._frames(observations))] for i in range(count)]
         while going.any():
-            with torch.no_grad():
+            with split.on("policy"):
                 observation, led, is_first = (player.tensor(values) for values in (seen, action, first))
-                state = player.model.observe_step(state, observation, led, is_first, sample=self._explore)
-                policy = player.actor(player.model.feature(state))
-                chosen = policy.sample() if self._explore else policy.mode
-                action = player.actor.to_task(chosen).cpu().numpy()
+                chosen, memory = player.agent.act(memory, observation, led, is_first, self._explore)
+                action = chosen.cpu().numpy()
             if not np.isfinite(action).all():
                 raise Diverged("the policy's action is not finite")
             stepped = np.flatnonzero(going).tolist()
             reward, first = np.zeros_like(reward), np.zeros_like(first)
-            for i in stepped:
-                observations[i], reward[i], terminal[i], truncated, _ = envs[i].step(action[i])
+            with split.on("environments"):
+                steps = envs.step(stepped, action[stepped])
+            for i, step in zip(stepped, steps, strict=True):
+                observations[i], reward[i], terminal[i], truncated = step
                 going[i] = not (terminal[i] or truncated)
-            seen = player.encoder(observations)
+            with split.on("encoder"):
+                seen = player.encoder(observations)
             frames = self._frames(observations)
             for i in stepped:
                 rows[i].append(_row(i, seen, action, reward, first, terminal, *frames))
@@ -92,8 +96,8 @@ class Play:
         self.episodes = [_joined(episode) for episode in rows]
 
     def _frames(self, observations: Sequence[Observation]) -> list[NDArray[np.uint8]]:
-        """What the world model is to learn to reconstruct beside what it reads: [B, H, W, 3], or nothing."""
-        kept = self._explore and self._player.model.config.needs_frames
+        """What the agent is to learn to reconstruct beside what it reads: [B, H, W, 3], or nothing."""
+        kept = self._explore and self._player.agent.keeps_frames
         return [np.stack([observation["image"] for observation in observations])] if kept else []
 
 

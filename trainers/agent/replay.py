@@ -1,6 +1,7 @@
 """Replay: random windows of the collected trajectories and of the agent's own episodes, in one batch."""
 
 import json
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,18 +21,22 @@ class Replay:
     """
 
     def __init__(
-        self, offline: Rows, starts: NDArray[np.int64], batch: int, length: int, offline_fraction: float, seed: int
-    ) -> None:
+        self, offline: Rows, starts: NDArray[np.int64], batch: int, length: int, offline_fraction: float, seed: int,
+        stacked: int = 1,
+    ) -> None:  # fmt: skip
         """
         Args:
-            offline: collected rows [T, ...], on the device that batches are wanted on.
+            offline: collected rows [T, ...], on the device that batches are wanted on; T may be 0.
             starts: int64, the rows of `offline` at which a window may start (`datasets.windows.window_starts`).
             batch: windows per batch, B.
             length: steps per window, L.
             offline_fraction: of each batch, from `offline`, as soon as there are online windows.
             seed: of the draws.
+            stacked: times that an episode's first row is a start: rows in an observation (`trainers.tdmpc2.losses.cut`).
         """
-        self._offline, self._starts = offline, starts
+        self._stacked = stacked
+        first = offline.is_first.cpu().numpy()[starts]
+        self._offline, self._starts = offline, starts.repeat(np.where(first, stacked, 1))
         self._batch, self._length = batch, length
         self._offline_windows = round(batch * offline_fraction)
         self._online = Rows._make(each(lambda values: values.new_empty((0, *values.shape[1:])), offline))
@@ -44,6 +49,17 @@ class Replay:
         """Rows of online episodes held."""
         return self._rows
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is any window."""
+        return bool(len(self._starts) or self._online_starts)
+
+    @property
+    def online(self) -> tuple[Tensor, Tensor | None]:
+        """Observations [n, *observation_shape] and, where they are kept, frames [n, H, W, 3] of the online episodes."""
+        rows = Rows._make(each(lambda values: values[: self._rows], self._online))
+        return rows.observation, rows.frames
+
     def add(self, episode: Episode) -> None:
         """Take in one whole online episode; one shorter than a window is never drawn from."""
         end = self._rows + len(episode.reward)
@@ -53,18 +69,22 @@ class Replay:
         for held, new in zip(self._online, episode, strict=True):
             if held is not None:
                 held[self._rows : end] = torch.from_numpy(new)
-        self._online_starts.extend(range(self._rows, end - self._length + 1))
+        starts = range(self._rows, end - self._length + 1)
+        self._online_starts.extend([*starts[:1]] * (self._stacked - 1) + [*starts])
         self._rows = end
 
     def sample(self) -> Batch:
         """The next batch of windows, [B, L, ...]."""
-        online = self._batch - self._offline_windows if self._online_starts else 0
-        offline = self._starts[self._rng.integers(len(self._starts), size=self._batch - online)]
-        batch = self._windows(self._offline, offline)
-        if not online:
-            return batch
-        chosen = self._rng.integers(len(self._online_starts), size=online)
-        own = self._windows(self._online, np.array([self._online_starts[i] for i in chosen]))
+        online = self._batch - (self._offline_windows if len(self._starts) else 0) if self._online_starts else 0
+        batch, own = None, None
+        if online < self._batch:
+            offline = self._starts[self._rng.integers(len(self._starts), size=self._batch - online)]
+            batch = self._windows(self._offline, offline)
+        if online:
+            chosen = self._rng.integers(len(self._online_starts), size=online)
+            own = self._windows(self._online, np.array([self._online_starts[i] for i in chosen]))
+        if batch is None or own is None:
+            return cast(Batch, batch or own)
         return Batch._make(None if a is None or b is None else torch.cat([a, b]) for a, b in zip(batch, own, strict=True))
 
     def state(self) -> str:

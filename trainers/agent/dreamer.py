@@ -1,0 +1,88 @@
+"""DreamerV3's agent: its actor acts on the world model's posterior; replay teaches the model, imagination the actor."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainers.agent.agent import Diverged
+from trainers.agent.behaviour import Behaviour
+from trainers.worldmodel import State, WorldModel
+from trainers.worldmodel.types import Batch
+
+
+class DreamerAgent:
+    """Satisfies `trainers.agent.agent.Agent`. All that is random comes from torch's global generator."""
+
+    lower = "finetune.learning_rate or finetune.world_model_learning_rate"
+
+    def __init__(self, model: WorldModel, behaviour: Behaviour, learning_rate: float, clip: float) -> None:
+        """
+        Args:
+            model: trained further.
+            behaviour: actor and critic to be trained.
+            learning_rate: Adam's, of the world model.
+            clip: largest gradient norm of the world model.
+        """
+        self.model, self.behaviour, self._clip = model, behaviour, clip
+        self._model_optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, eps=1e-5)
+        self._behaviour_optimiser = behaviour.make_optimiser()
+
+    @property
+    def device(self) -> torch.device:
+        return self.behaviour.actor.low.device
+
+    @property
+    def keeps_frames(self) -> bool:
+        return self.model.config.needs_frames
+
+    def standardise(self, rows: Tensor, frames: Tensor | None) -> None:
+        self.model.standardise(rows, frames)
+
+    def begin(self, count: int, explore: bool) -> State:
+        return self.model.initial(count)
+
+    @torch.no_grad()
+    def act(self, memory: State, observation: Tensor, led: Tensor, is_first: Tensor, explore: bool) -> tuple[Tensor, State]:
+        state = self.model.observe_step(memory, observation, led, is_first, sample=explore)
+        policy = self.behaviour.actor(self.model.feature(state))
+        return self.behaviour.actor.to_task(policy.sample() if explore else policy.mode), state
+
+    def update(self, batch: Batch, model: bool) -> None:
+        if model:
+            loss, states, _ = self.model.loss(batch)
+            _check(loss, "the world model's loss")
+            self._model_optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.model.parameters(), self._clip)
+            self._model_optimiser.step()
+        else:
+            with torch.no_grad():
+                states = self.model.observe(self.model.embed(batch.observation), batch.action, batch.is_first).states
+        losses = self.behaviour.loss(self.model, states, batch.is_terminal)
+        for name, loss in losses._asdict().items():
+            _check(loss, f"the {name}'s loss")
+        self.behaviour.step(self._behaviour_optimiser, losses)
+
+    def content(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(), "model_optimiser": self._model_optimiser.state_dict(),
+            "behaviour": self.behaviour.state_dict(), "behaviour_optimiser": self._behaviour_optimiser.state_dict(),
+        }  # fmt: skip
+
+    def load(self, content: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(content["model"])
+        self.behaviour.load_state_dict(content["behaviour"])
+        self._model_optimiser.load_state_dict(content["model_optimiser"])
+        self._behaviour_optimiser.load_state_dict(content["behaviour_optimiser"])
+
+    def weights(self) -> dict[str, Any]:
+        return {
+            "config": self.model.config.to_json(), "model": self.model.state_dict(), "behaviour": self.behaviour.state_dict()
+        }  # fmt: skip
+
+
+def _check(loss: Tensor, what: str) -> None:
+    if not torch.isfinite(loss):
+        raise Diverged(f"{what} is {loss.item()}")
