@@ -12,18 +12,21 @@ from pipeline.params import Params, canonical
 
 if TYPE_CHECKING:
     from datasets.episodes import Trajectories
+    from datasets.frames import Look
+    from pipeline.observe import ObservationEncoder
     from trainers.agent.agent import Agent
+    from trainers.agent.play import Player
     from trainers.data import Held, Rows
     from trainers.models import Model
     from trainers.protocols import Env
 
 AGENT = (
-    "__init__", "actor", "agent", "behaviour", "critic", "dreamer", "environments", "episodes", "imagination", "normaliser",
-    "online", "play", "progress", "replay", "returns",
+    "__init__", "actor", "agent", "behaviour", "critic", "dreamer", "environments", "episodes", "film", "imagination",
+    "normaliser", "online", "play", "progress", "replay", "returns",
 )  # fmt: skip
 CODE = (
-    "pipeline/finetune.py", "pipeline/acting.py", "pipeline/observe.py", "pipeline/encoders/area.py", "pipeline/sim/env.py",
-    "pipeline/sim/tasks.py", *(f"trainers/agent/{name}.py" for name in AGENT),
+    *(f"pipeline/{name}.py" for name in ("finetune", "acting", "looks", "observe", "encoders/area", "sim/env", "sim/tasks")),
+    *(f"trainers/agent/{name}.py" for name in AGENT),
     *(f"trainers/tdmpc2/{name}.py" for name in ("agent", "planner")), *training.CODE,
 )  # fmt: skip
 LEARNS_ONLINE = ("dreamerv3", "tdmpc2")  # algorithms with an agent
@@ -70,6 +73,7 @@ def run_arm(arm: Arm) -> None:
     from datasets.embeddings import load_embeddings
     from datasets.frames import DEFAULT
     from datasets.trajectories import load_trajectories
+    from pipeline.looks import looks_of
     from pipeline.observe import open_observation_encoder
     from trainers.agent.environments import Here
     from trainers.agent.online import OnlineTrainer
@@ -87,26 +91,41 @@ def run_arm(arm: Arm) -> None:
     frames = None if folder is None else load_embeddings(folder, DEFAULT)
     rows = load_rows(data, embeddings, data.episodes(validation=False), p.compute.device, frames)
     encoder = open_observation_encoder(p, arm.encoder, arm.task, tuple(rows.observation.shape[1:]), str(embeddings.values.dtype))
-    envs = Here(partial(_environment, p, arm.task, encoder.needs_image or frames is not None), f.envs)
+    envs = Here(partial(_environment, p, arm.task, encoder.needs_image or frames is not None, None), f.envs)
     torch.manual_seed(arm.seed)
     agent = _agent(arm, rows, frames, (envs.action_low, envs.action_high))
     replay = _replay(arm, data, rows)
     own = f.learning(arm.algorithm)
     config = OnlineConfig(
         own.offline_updates if arm.name != FROM_NOTHING else 0, f.env_steps, own.train_every, f.eval_every, f.eval_episodes,
-        p.train.checkpoint_every, arm.seed, arm.name != OFFLINE_ONLY, arm.name == FROM_NOTHING,
+        p.train.checkpoint_every, f.eval_looks, f.eval_look_episodes, arm.seed, collects=arm.name != OFFLINE_ONLY,
+        standardises=arm.name == FROM_NOTHING,
     )  # fmt: skip
     player = Player(envs, encoder, agent, Split(waits=p.compute.device != "cpu"))
     name = f"finetune {arm.algorithm} {arm.encoder} {arm.name} seed {arm.seed}"
-    progress = OnlineTrainer(config, agent, replay, player, arm.folder, name, track, log).run()
+    looks = {
+        look.variant: partial(_player, p, arm.task, look, encoder, agent)
+        for look in looks_of(p)
+        if look.axis == DEFAULT or encoder.needs_image or not look.paired
+    }
+    progress = OnlineTrainer(config, agent, replay, player, arm.folder, name, track, log, looks).run()
     meta = arm.identity | {"arm": arm.name}
     save_torch(arm.outcome, {"progress": progress.to_plain(), "agent": agent.weights() | {"meta": meta}})
 
 
-def _environment(p: Params, task: str, seen: bool) -> "Env":
+def _player(p: Params, task: str, look: "Look", encoder: "ObservationEncoder", agent: "Agent") -> "Player":
+    """Plays under a look that is rendered whether the encoder looks or not."""
+    from trainers.agent.environments import Here
+    from trainers.agent.play import Player
+    from trainers.update import Split
+
+    return Player(Here(partial(_environment, p, task, True, look), p.finetune.eval_look_episodes), encoder, agent, Split())
+
+
+def _environment(p: Params, task: str, seen: bool, look: "Look | None") -> "Env":
     from pipeline.sim.env import TaskEnv, View
 
-    view = View(p.render.size, p.render.camera_of(task), p.render.quality) if seen else None
+    view = View(p.render.size, p.render.camera_of(task), p.render.quality, look) if seen else None
     return TaskEnv(task, p.collect.action_repeat, p.collect.episode_steps, view)
 
 

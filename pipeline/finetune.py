@@ -2,21 +2,26 @@
 
     python -m pipeline.finetune --encoder state --task cartpole_swingup --algorithm dreamerv3
 
-Writes `results/online/ENCODER/TASK/ALGORITHM/{online,training_episodes}.parquet` and `seed-S/agent.pt`. The arms that
+Writes `results/online/ENCODER/TASK/ALGORITHM/{online,evaluation_episodes,training_episodes}.parquet`,
+`seed-S/agent.pt` and `films/ARM-seed-S-LOOK.webp`. The arms that
 `finetune.arms` asks for run side by side, for every one of `train.seeds`, each in a process of its own; a killed run goes on from
 their last checkpoints. An imported task has no environment, and DINO-WM no agent: there the tables have no rows. Tiny variant: in
 a copy of params.yaml set `finetune.offline_updates: 10`, `finetune.env_steps: 1000` and `finetune.eval_episodes: 2`, then add
 `--params COPY`.
 """
 
+import shutil
 import statistics
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from datasets.frames import DEFAULT_LOOK, Look
 from datasets.manifest import digest
 from pipeline import training
 from pipeline.acting import CODE, FROM_NOTHING, LEARNS_ONLINE, ONLINE, Arm, run_arm
 from pipeline.log import log
+from pipeline.looks import looks_of
 from pipeline.params import canonical, load_params
 from pipeline.stage import run
 from pipeline.work import code_digest, open_work
@@ -26,6 +31,7 @@ IDENTITY = {
     "severity": float, "split": str,
 }  # fmt: skip
 EVALUATION = {"arm": str, "env_steps": int, "updates": int, "return": float, "return_std": float, "episodes": int}
+EVALUATED = {"arm": str, "env_steps": int, "updates": int, "episode": int, "return": float}
 EPISODE = {"arm": str, "env_steps": int, "return": float}
 
 
@@ -46,7 +52,8 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
         "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "preset": p.preset,
         "finetune": p.finetune.of(algorithm), "seeds": p.train.seeds, "train": p.train.of(algorithm).identity,
         "episode": [p.collect.action_repeat, p.collect.episode_steps],
-        "view": [p.render.size, p.render.camera_of(task), p.render.quality], "compute": p.compute.identity,
+        "view": [p.render.size, p.render.camera_of(task), p.render.quality], "looks": [asdict(look) for look in looks_of(p)],
+        "compute": p.compute.identity,
         "code": code_digest(*CODE, *training.OWN_CODE[algorithm]), **{name: digest(folder) for name, folder in inputs.items()},
     }  # fmt: skip
     with open_work("finetune", Path("results/online") / encoder / task / algorithm, key) as work:
@@ -76,6 +83,7 @@ def _skip(encoder: str, task: str, algorithm: str, why: str) -> None:
             return
         log(f"finetune {encoder}: {why}")
         pl.DataFrame(schema=IDENTITY | EVALUATION).write_parquet(work.result / "online.parquet")
+        pl.DataFrame(schema=IDENTITY | EVALUATED).write_parquet(work.result / "evaluation_episodes.parquet")
         pl.DataFrame(schema=IDENTITY | EPISODE).write_parquet(work.result / "training_episodes.parquet")
 
 
@@ -85,33 +93,41 @@ def _collect_results(arms: list[Arm], result: Path) -> None:
 
     from trainers.checkpoint import load_torch, save_torch
 
+    looks = {look.variant: look for look in looks_of(arms[0].params)}
     evaluations: list[dict[str, Any]] = []
+    evaluated: list[dict[str, Any]] = []
     episodes: list[dict[str, Any]] = []
     for arm in arms:
         outcome = load_torch(arm.outcome, "outcome of fine-tuning")
         same = _identity(arm) | {"arm": arm.name}
-        evaluations += [
-            {
-                **same, "env_steps": env_steps, "updates": updates, "return": statistics.fmean(returns),
-                "return_std": statistics.pstdev(returns), "episodes": len(returns),
-            }
-            for env_steps, updates, returns in outcome["progress"]["evaluations"]
-        ]  # fmt: skip
-        episodes += [{**same, "env_steps": steps, "return": total} for steps, total in outcome["progress"]["episodes"]]
+        for env_steps, updates, returns, variant in outcome["progress"]["evaluations"]:
+            at = same | _look(looks[variant]) | {"env_steps": env_steps, "updates": updates}
+            spread = {"return": statistics.fmean(returns), "return_std": statistics.pstdev(returns), "episodes": len(returns)}
+            evaluations.append(at | spread)
+            evaluated += [at | {"episode": number, "return": value} for number, value in enumerate(returns)]
+        for env_steps, total in outcome["progress"]["episodes"]:
+            episodes.append(same | _look(DEFAULT_LOOK) | {"env_steps": env_steps, "return": total})
+        for film in sorted(arm.folder.glob("*.webp")):
+            (result / "films").mkdir(exist_ok=True)
+            shutil.copyfile(film, result / "films" / f"{arm.name}-seed-{arm.seed}-{film.name}")
         if arm.name == ONLINE:
             folder = result / f"seed-{arm.seed}"
             folder.mkdir()
             save_torch(folder / "agent.pt", outcome["agent"])
     pl.DataFrame(evaluations, IDENTITY | EVALUATION).write_parquet(result / "online.parquet")
+    pl.DataFrame(evaluated, IDENTITY | EVALUATED).write_parquet(result / "evaluation_episodes.parquet")
     pl.DataFrame(episodes, IDENTITY | EPISODE).write_parquet(result / "training_episodes.parquet")
 
 
 def _identity(arm: Arm) -> dict[str, Any]:
     return {
         "algorithm": arm.algorithm, "encoder": canonical(arm.encoder), "task": arm.task, "seed": arm.seed,
-        "init": "none" if arm.name == FROM_NOTHING else "offline", "preset": arm.params.preset, "variant": "default",
-        "axis": "default", "severity": 0.0, "split": "id",
+        "init": "none" if arm.name == FROM_NOTHING else "offline", "preset": arm.params.preset,
     }  # fmt: skip
+
+
+def _look(look: Look) -> dict[str, Any]:
+    return {"variant": look.variant, "axis": look.axis, "severity": look.severity, "split": look.split}
 
 
 if __name__ == "__main__":

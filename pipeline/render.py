@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from datasets.errors import UserError
 from datasets.frames import (
     DEFAULT,
-    DEFAULT_LOOK,
     Frames,
     FrameSet,
     FrameShard,
@@ -31,6 +30,7 @@ from datasets.frames import (
 )
 from pipeline.collect import known_task
 from pipeline.log import log, track
+from pipeline.looks import looks_of
 from pipeline.params import Import, Params, load_params
 from pipeline.stage import run
 from pipeline.work import Work, code_digest, open_work
@@ -45,7 +45,13 @@ STATISTICS = "look_statistics.parquet"
 SHEET = "contact_sheet.png"
 _SIM = "measure render replay tasks variants"
 _LOOKS = "axis calibration camera color distractors draw lighting pattern rotation size texture"
-_CODE = ["pipeline/render.py", "pipeline/pictures.py", "datasets/frames.py", "pipeline/sim/looks/colors.json"]
+_CODE = [
+    "pipeline/render.py",
+    "pipeline/looks.py",
+    "pipeline/pictures.py",
+    "datasets/frames.py",
+    "pipeline/sim/looks/colors.json",
+]
 _CODE += [f"pipeline/sim/{name}.py" for name in _SIM.split()] + [f"pipeline/sim/looks/{name}.py" for name in _LOOKS.split()]
 
 
@@ -133,20 +139,13 @@ def _looks(settings: Params, index: "EpisodeIndex") -> list[Look]:
     Raises:
         UserError: looks of axis size are asked for that were not collected.
     """
-    from pipeline.sim.names import SIZE
-    from pipeline.sim.variants import looks
-
-    options, trained = settings.render, settings.render.train_looks
-    seen = looks(trained.axes, trained.severities, trained.looks_per_severity, settings.seed, "id", options.images)
-    axes = [axis for axis in options.axes if axis != SIZE]
-    held_out = looks(axes, options.severities, options.looks_per_severity, settings.seed, "ood", options.images)
-    sizes = looks([SIZE], options.severities, options.looks_per_severity, settings.seed) if SIZE in options.axes else []
-    for look in sizes:
-        if look not in index.sizes:
+    wanted = looks_of(settings)
+    for look in wanted:
+        if not look.paired and look not in index.sizes:
             raise UserError(
                 f"the trajectories of {index.task} hold no episodes of {look.variant}: run collect again (`dvc repro`)"
             )
-    return [DEFAULT_LOOK, *seen, *held_out, *sizes]
+    return wanted
 
 
 def _shards(index: "EpisodeIndex", look: Look, episodes_per_shard: int) -> list[FrameShard]:

@@ -280,6 +280,8 @@ class Finetune(Section):
     lambda_: Annotated[float, Field(ge=0, le=1, alias="lambda")]
     eval_every: Positive
     eval_episodes: Positive
+    eval_looks: Literal["last", "all", "never"]
+    eval_look_episodes: Positive
     tdmpc2: FinetuneTdMpc2
 
     @model_validator(mode="after")
@@ -297,8 +299,9 @@ class Finetune(Section):
     def of(self, algorithm: str) -> dict[str, Any]:
         """JSON-able: what `algorithm` reads of this section."""
         if algorithm == "tdmpc2":
-            shared = {"arms", "env_steps", "envs", "offline_fraction", "eval_every", "eval_episodes", "tdmpc2"}
-            return self.model_dump(mode="json", include=shared)
+            shared = {"arms", "env_steps", "envs", "offline_fraction", "tdmpc2"}
+            evaluation = {name for name in type(self).model_fields if name.startswith("eval_")}
+            return self.model_dump(mode="json", include=shared | evaluation)
         return self.model_dump(mode="json", by_alias=True, exclude={"tdmpc2"})
 
 

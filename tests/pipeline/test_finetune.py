@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from PIL import Image
 
 from datasets.embeddings import load_embeddings
 from datasets.frames import load_frames_index, read_frame_shard
@@ -26,6 +27,7 @@ from trainers.agent.episodes import load_episodes
 
 OUT = Path("results/online")
 COMMAND = [sys.executable, "-m", "pipeline.finetune", "--task", TASK, "--algorithm", "dreamerv3"]
+SMALL = {"encoder": 16, "encoder_layers": 2, "latent": 16, "mlp": 16, "q": 2, "channels": 4}
 ENCODERS = ("state", "scratch", "random")
 
 
@@ -36,8 +38,12 @@ def _tiny(values):
     values["train"]["rssm"].update(deter=16, hidden=16, stoch=4, classes=4, units=16)
     values["finetune"].update(
         offline_updates=10, env_steps=160, envs=2, train_every=8, batch=4, length=6, imagine=3, imagine_last=2, eval_every=80,
-        eval_episodes=3,
+        eval_episodes=3, eval_look_episodes=2,
     )  # fmt: skip
+    values["finetune"]["tdmpc2"].update(train_every=20, batch=4)
+    values["finetune"]["tdmpc2"]["plan"].update(horizon=2, iterations=2, samples=16, elites=4, from_policy=4)
+    values["train"]["tdmpc2"].update(updates=4, batch=2, custom=SMALL)
+    values["render"].update(axes=["texture", "size"], severities=[1.0])
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +97,7 @@ def finished(project: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
 def test_both_arms_are_in_the_table(finished: tuple[Path, float]):
     folder = finished[0] / OUT / "state" / TASK / "dreamerv3"
-    table = pl.read_parquet(folder / "online.parquet")
+    table = pl.read_parquet(folder / "online.parquet").filter(axis="default")
     rows = table.select("arm", "env_steps", "updates", "episodes").rows()
     assert rows == [("online", 0, 10, 3), ("online", 80, 20, 3), ("online", 160, 30, 3), ("offline_only", 0, 30, 3)]
     assert table["return"].is_between(0, 20).all() and table["return_std"].ge(0).all()
@@ -100,10 +106,63 @@ def test_both_arms_are_in_the_table(finished: tuple[Path, float]):
         table.select("algorithm", "encoder", "task", "seed", "init", "variant", "axis", "severity", "split").unique().rows()
     )
     assert constant == [("dreamerv3", "state", TASK, 0, "offline", "default", "default", 0.0, "id")]
+    each = pl.read_parquet(folder / "evaluation_episodes.parquet").filter(axis="default")
+    means = each.group_by("arm", "env_steps", maintain_order=True).agg(pl.col("return").mean())
+    assert means["return"].to_list() == pytest.approx(table["return"].to_list()) and each["episode"].to_list() == [0, 1, 2] * 4
     episodes = pl.read_parquet(folder / "training_episodes.parquet")
     assert episodes["env_steps"].to_list() == [40, 40, 80, 80, 120, 120, 160, 160]
     agent = torch.load(folder / "seed-0" / "agent.pt", weights_only=True)
     assert {"config", "model", "behaviour", "meta"} <= agent.keys() and agent["meta"]["arm"] == "online"
+
+
+def test_state_is_evaluated_under_the_looks_that_change_its_physics_alone(finished: tuple[Path, float]):
+    folder = finished[0] / OUT / "state" / TASK / "dreamerv3"
+    shifted = pl.read_parquet(folder / "online.parquet").filter(pl.col("axis") != "default")
+    rows = shifted.select("arm", "variant", "axis", "severity", "split", "env_steps", "episodes").rows()
+    assert rows == [(arm, "size-1.00-0", "size", 1.0, "ood", steps, 2) for arm, steps in (("online", 160), ("offline_only", 0))]
+    films = sorted(file.name for file in (folder / "films").iterdir())
+    assert films == [f"{arm}-seed-0-{look}.webp" for arm in ("offline_only", "online") for look in ("default", "size-1.00-0")]
+    with Image.open(folder / "films" / films[0]) as film:
+        assert film.n_frames > 5 and min(film.size) >= 128
+
+
+def test_every_arm_of_every_seed_is_run_also_from_nothing(project: Path, tmp_path: Path):
+    """TD-MPC2, whose seeds differ in their model; from nothing it has neither model nor data, and as many updates."""
+    root = _copy(project, tmp_path / "project")
+
+    def more(values):
+        _tiny(values)
+        values["train"].update(seeds=[0, 3])
+        values["finetune"].update(arms=["online", "from_nothing"], eval_looks="never")
+
+    write_params(root, more)
+    for stage in ("train", "finetune"):
+        command = [sys.executable, "-m", f"pipeline.{stage}", "--task", TASK, "--encoder", "state", "--algorithm", "tdmpc2"]
+        environment = os.environ | {"ENCORE_STORE": str(root / "store"), "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=root, env=environment, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+    folder = root / OUT / "state" / TASK / "tdmpc2"
+    table = pl.read_parquet(folder / "online.parquet")
+    rows = table.select("arm", "init", "seed", "env_steps", "updates").rows()
+    assert rows == [
+        (arm, init, seed, steps, steps // 20)
+        for seed in (0, 3)
+        for arm, init in (("online", "offline"), ("from_nothing", "none"))
+        for steps in (0, 80, 160)
+    ]
+    agents = [torch.load(folder / f"seed-{seed}" / "agent.pt", weights_only=True) for seed in (0, 3)]
+    assert [agent["meta"]["seed"] for agent in agents] == [0, 3]
+    assert agents[0]["model"].keys() == agents[1]["model"].keys()
+
+
+def test_a_look_is_what_the_agent_sees(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(project)
+    arm = Arm("offline_only", load_params(), "scratch", TASK, "dreamerv3", 0, tmp_path)
+    run_arm(arm)
+    outcome = torch.load(arm.outcome, weights_only=True)
+    assert [e[3] for e in outcome["progress"]["evaluations"]] == ["default", "texture-1.00-0", "size-1.00-0"]
+    films = [np.asarray(Image.open(tmp_path / f"{look}.webp").convert("RGB"), float) for look in ("default", "texture-1.00-0")]
+    assert np.abs(films[0] - films[1]).mean() > 5
 
 
 @pytest.mark.parametrize("encoder", ["scratch", "random"])
@@ -114,7 +173,7 @@ def test_pixel_representations_act_from_what_they_see(
     arm = Arm("online", load_params(), encoder, TASK, "dreamerv3", 0, tmp_path)
     run_arm(arm)
     outcome = torch.load(arm.outcome, weights_only=True)
-    assert [e[0] for e in outcome["progress"]["evaluations"]] == [0, 80, 160]
+    assert [e[0] for e in outcome["progress"]["evaluations"]] == [0, 80, 160, 160, 160]  # at last under two looks, too
     assert outcome["agent"]["meta"]["encoder"] == {"random": "random_cnn"}.get(encoder, encoder)
     episode = load_episodes(tmp_path / "episodes-000000.npz")[0]
     stored = load_embeddings(Path("data/embeddings") / TASK / encoder, "default").values

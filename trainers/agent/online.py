@@ -7,7 +7,7 @@ collected data alone; a run from nothing has no collected data, and waits with i
 After every block of work a checkpoint lets a killed run go on to the same bytes.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -15,14 +15,17 @@ import numpy as np
 import torch
 
 from datasets.errors import UserError
+from datasets.frames import DEFAULT
 from trainers.agent.agent import Agent, Diverged
 from trainers.agent.episodes import load_episodes, save_episodes
-from trainers.agent.play import Player
+from trainers.agent.film import save_film
+from trainers.agent.play import Film, Player
 from trainers.agent.progress import Evaluation, OnlineConfig, Progress
 from trainers.agent.replay import Replay
 from trainers.checkpoint import load_torch, save_torch
 
 CHECKPOINT = "checkpoint.pt"
+OpenPlayer = Callable[[], Player]
 
 
 class Track(Protocol):
@@ -36,7 +39,7 @@ class OnlineTrainer:
 
     def __init__(
         self, config: OnlineConfig, agent: Agent, replay: Replay, player: Player, folder: Path, name: str, track: Track,
-        log: Callable[[str], None],
+        log: Callable[[str], None], looks: Mapping[str, OpenPlayer] | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -47,10 +50,12 @@ class OnlineTrainer:
             folder: checkpoint and episodes; a run that finds them there goes on from them.
             name: in log lines and errors.
             track, log: progress display.
+            looks: by variant, of other looks and of the default, what opens a player whose environments show it.
         """
         self.config, self.agent, self.replay, self.player = config, agent, replay, player
         self.progress = Progress()
         self._folder, self._name, self._track, self._log = folder, name, track, log
+        self._looks = looks or {}
 
     def run(self) -> Progress:
         """Train to the end.
@@ -105,10 +110,26 @@ class OnlineTrainer:
         return now > last and (now // config.eval_every > last // config.eval_every or now >= config.env_steps)
 
     def _evaluate(self) -> None:
-        seeds = [self._reset_seed(1, i) for i in range(self.config.eval_episodes)]
+        config, progress = self.config, self.progress
+        seeds = [self._reset_seed(1, i) for i in range(config.eval_episodes)]
         returns = self.player.evaluate(seeds)
-        self.progress.evaluations.append(Evaluation(self.progress.env_steps, self.progress.updates, returns))
-        self._log(f"{self._name}: return {np.mean(returns):.0f} after {self.progress.env_steps} steps ({self.player.split})")
+        progress.evaluations.append(Evaluation(progress.env_steps, progress.updates, returns))
+        self._log(f"{self._name}: return {np.mean(returns):.0f} after {progress.env_steps} steps ({self.player.split})")
+        last = not config.collects or progress.env_steps >= config.env_steps
+        if config.eval_looks == "all" or (last and config.eval_looks == "last"):
+            for variant in self._looks:
+                self._evaluate_under(variant, seeds[: config.eval_look_episodes])
+
+    def _evaluate_under(self, variant: str, seeds: list[int]) -> None:
+        """Evaluate under a look, and keep a film of the first episode; the default has been evaluated, and is only filmed."""
+        player, film = self._looks[variant](), Film()
+        try:
+            returns = player.evaluate(seeds[:1] if variant == DEFAULT else seeds, film)
+        finally:
+            player.envs.close()
+        if variant != DEFAULT:
+            self.progress.evaluations.append(Evaluation(self.progress.env_steps, self.progress.updates, returns, variant))
+        save_film(self._folder / f"{variant}.webp", film)
 
     def _reset_seed(self, purpose: int, index: int) -> int:
         return int(np.random.SeedSequence([self.config.seed, purpose, index]).generate_state(1)[0] >> 1)

@@ -12,6 +12,8 @@ from trainers.agent.episodes import Episode
 from trainers.protocols import Environments, Observation, ObservationEncoder
 from trainers.update import Split
 
+Film = list[NDArray[np.uint8]]
+
 
 class Player:
     """Has an agent, as it stands at each step, act on what the encoder makes of what each environment shows."""
@@ -28,8 +30,11 @@ class Player:
         """One episode per seed of the environments' resets, all in lockstep; at most as many as there are environments."""
         return Play(self, seeds, explore)
 
-    def evaluate(self, seeds: Sequence[int]) -> list[float]:
+    def evaluate(self, seeds: Sequence[int], film: Film | None = None) -> list[float]:
         """The return of one episode per seed of the agent acting as well as it can.
+
+        Args:
+            film: takes the images of the first episode, where environments show any.
 
         Raises:
             Diverged: an action is not finite.
@@ -38,7 +43,8 @@ class Player:
         for first in range(0, len(seeds), len(self.envs)):
             play = self.play(seeds[first : first + len(self.envs)], explore=False)
             for _ in play:
-                pass
+                if film is not None and not returns:
+                    film.append(play.observations[0]["image"])
             returns += [episode.total for episode in play.episodes]
         return returns
 
@@ -52,11 +58,13 @@ class Play:
 
     Attributes:
         episodes: one for each seed, in their order, complete once iteration has ended.
+        observations: the last of each environment.
     """
 
     def __init__(self, player: Player, seeds: Sequence[int], explore: bool) -> None:
         self._player, self._seeds, self._explore = player, seeds, explore
         self.episodes: list[Episode] = []
+        self.observations: list[Observation] = []
 
     def __iter__(self) -> Iterator[int]:
         """
@@ -65,7 +73,7 @@ class Play:
         """
         player, envs, split, count = self._player, self._player.envs, self._player.split, len(self._seeds)
         with split.on("environments"):
-            observations = envs.reset(self._seeds)
+            observations = self.observations = envs.reset(self._seeds)
         memory = player.agent.begin(count, self._explore)
         action = np.zeros((count, len(envs.action_low)), np.float32)  # [B, A]
         reward, first = np.zeros(count, np.float32), np.ones(count, bool)

@@ -1,7 +1,9 @@
 """How long an online run is, and how far it has come."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from datasets.frames import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,8 @@ class OnlineConfig:
         eval_every: agent steps between evaluations; there is one before the first step and one at the end.
         eval_episodes: episodes an evaluation, always with the same seeds.
         checkpoint_every: updates between checkpoints while nothing is played.
+        eval_looks: when it is evaluated under other looks, too: after its `last` step, at `all` evaluations, or `never`.
+        eval_look_episodes: episodes an evaluation under another look, the first of `eval_episodes`' seeds.
         seed: of the environments' resets and of everything sampled.
         collects: False for the control, which stays with the collected data.
         standardises: whether inputs are standardised by the first round of episodes: where there is no other data.
@@ -26,6 +30,8 @@ class OnlineConfig:
     eval_every: int
     eval_episodes: int
     checkpoint_every: int
+    eval_looks: Literal["last", "all", "never"]
+    eval_look_episodes: int
     seed: int
     collects: bool
     standardises: bool = False
@@ -37,11 +43,12 @@ class OnlineConfig:
 
 
 class Evaluation(NamedTuple):
-    """Returns of the deterministic policy, float [eval_episodes], after `env_steps` agent steps and `updates` updates."""
+    """Returns, float [episodes], of the agent acting as well as it can, after `env_steps` agent steps and `updates` updates."""
 
     env_steps: int
     updates: int
     returns: list[float]
+    variant: str = DEFAULT
 
 
 @dataclass
