@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 AGENT = (
     "__init__", "actor", "agent", "behaviour", "critic", "dreamer", "environments", "episodes", "film", "imagination",
-    "normaliser", "online", "play", "progress", "replay", "returns",
+    "normaliser", "online", "plan2explore", "play", "progress", "replay", "returns",
 )  # fmt: skip
 CODE = (
     *(f"pipeline/{name}.py" for name in ("finetune", "acting", "looks", "observe", "encoders/area", "sim/env", "sim/tasks")),
@@ -177,13 +177,19 @@ def _agent(arm: Arm, rows: "Rows", frames: "Held | None", bounds: "tuple[Any, An
             f"{arm.models} was trained with decoder: {model.config.decoder}, train.decoder is {p.train.decoder}: train again"
         )
     from trainers.agent.behaviour import Behaviour, BehaviourConfig
-    from trainers.agent.dreamer import DreamerAgent
+    from trainers.agent.dreamer import Curiosity, DreamerAgent
+    from trainers.agent.plan2explore import Disagreement
 
     learned = BehaviourConfig(
         f.imagine, f.imagine_last, f.discount, f.lambda_, f.entropy, f.learning_rate, p.train.clip, p.train.rssm.units
     )
     behaviour = Behaviour(learned, model.feature_dim, *map(torch.from_numpy, bounds)).to(p.compute.device)
-    return DreamerAgent(model, behaviour, f.world_model_learning_rate, p.train.clip)
+    curiosity = None
+    if f.plan2explore.weight:
+        sizes = (model.feature_dim, model.config.action_dim, model.config.stoch * model.config.classes)
+        ensemble = Disagreement(f.plan2explore.members, *sizes, learned.units, learned.layers).to(p.compute.device)
+        curiosity = Curiosity(f.plan2explore.weight, ensemble)
+    return DreamerAgent(model, behaviour, f.world_model_learning_rate, p.train.clip, curiosity)
 
 
 def _model(arm: Arm, rows: "Rows") -> "Model":

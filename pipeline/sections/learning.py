@@ -253,6 +253,11 @@ class FinetuneTdMpc2(Section):
     plan: Plan
 
 
+class Plan2Explore(Section):
+    weight: Annotated[float, Field(ge=0)]
+    members: Annotated[int, Field(ge=2)]
+
+
 class Learning(NamedTuple):
     """What the online loop reads of one algorithm; `length` is of a window, None where the model's own is meant."""
 
@@ -276,6 +281,7 @@ class Finetune(Section):
     learning_rate: PositiveFloat
     world_model_learning_rate: PositiveFloat
     entropy: Annotated[float, Field(ge=0)]
+    plan2explore: Plan2Explore
     discount: Annotated[float, Field(gt=0, lt=1)]
     lambda_: Annotated[float, Field(ge=0, le=1, alias="lambda")]
     eval_every: Positive

@@ -105,3 +105,32 @@ def test_actions_are_clipped_and_in_the_tasks_units():
     actor = Actor(3, torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 10.0]), units=8, layers=1)
     task = actor.to_task(torch.tensor([[-3.0, 0.0], [0.5, 3.0]]))
     torch.testing.assert_close(task, torch.tensor([[-1.0, 5.0], [0.5, 10.0]]))
+
+
+def test_the_policy_gradient_is_that_of_enumerated_actions():
+    """One step, no critic yet: the expected reward is an integral over the policy's noise, here summed over a fine grid."""
+    behaviour = _behaviour(imagine=1, lambda_=1.0)
+    with torch.no_grad():
+        for parameter in behaviour.actor.parameters():
+            parameter.add_(0.1)
+    states, terminal = _states(batch=4096), torch.zeros(4096, 8, dtype=torch.bool)
+    parameters = list(behaviour.actor.parameters())
+    sampled = torch.autograd.grad(behaviour.loss(Bandit(), states, terminal).actor, parameters)
+    noise = torch.linspace(-6, 6, 20001)
+    share = torch.softmax(-0.5 * noise.square(), 0)
+    policy = behaviour.actor(torch.zeros(1, 1))
+    reward = Bandit().reward(behaviour.actor.to_task(policy.mean + policy.std * noise[:, None]))
+    exact = torch.autograd.grad(-(share * reward).sum(), parameters)
+    scale = behaviour.normaliser.scale
+    for own, wanted in zip(sampled, exact, strict=True):
+        assert (scale * own - wanted).norm() <= 0.03 * wanted.norm() + 1e-6
+
+
+def test_a_bonus_moves_the_policy_as_a_reward_does():
+    behaviour, terminal = _behaviour(imagine=3), torch.zeros(16, 8, dtype=torch.bool)
+    optimiser = behaviour.make_optimiser()
+    for _ in range(150):
+        losses = behaviour.loss(Bandit(), _states(16), terminal, bonus=lambda feature, action: 4 * action[..., 0])
+        behaviour.step(optimiser, losses)
+    # without it the best action is TARGET; 1 - (a - TARGET)^2 + 4 a grows up to the end of the actions' range
+    assert behaviour.actor.to_task(behaviour.actor(torch.zeros(1, 1)).mode).item() > 2 * TARGET

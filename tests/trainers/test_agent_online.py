@@ -14,10 +14,11 @@ from datasets.errors import UserError
 from datasets.windows import window_starts
 from tests.synthetic import make_trajectories
 from trainers.agent.behaviour import Behaviour, BehaviourConfig
-from trainers.agent.dreamer import DreamerAgent
+from trainers.agent.dreamer import Curiosity, DreamerAgent
 from trainers.agent.environments import Here
 from trainers.agent.episodes import load_episodes
 from trainers.agent.online import OnlineTrainer, Track
+from trainers.agent.plan2explore import Disagreement
 from trainers.agent.play import Player
 from trainers.agent.progress import OnlineConfig, Progress
 from trainers.agent.replay import Replay
@@ -63,10 +64,12 @@ class Killed(Exception):
     pass
 
 
-def _dreamer() -> DreamerAgent:
+def _dreamer(curious: bool = False) -> DreamerAgent:
     model = WorldModel(ModelConfig("vector", (5,), 1, deter=8, hidden=8, stoch=2, classes=4, blocks=2, units=8))
     learned = BehaviourConfig(3, 2, 0.9, 0.95, 1e-3, 1e-3, 100.0, units=8)
-    return DreamerAgent(model, Behaviour(learned, model.feature_dim, -torch.ones(1), torch.ones(1)), 1e-3, 100.0)
+    behaviour = Behaviour(learned, model.feature_dim, -torch.ones(1), torch.ones(1))
+    curiosity = Curiosity(1.0, Disagreement(3, model.feature_dim, 1, 8, units=8, layers=1)) if curious else None
+    return DreamerAgent(model, behaviour, 1e-3, 100.0, curiosity)
 
 
 def _tdmpc2() -> TdMpc2Agent:
@@ -75,7 +78,7 @@ def _tdmpc2() -> TdMpc2Agent:
     return TdMpc2Agent(model, plan, Learning(1e-3, 20.0, seed=0))
 
 
-AGENTS = {"dreamerv3": _dreamer, "tdmpc2": _tdmpc2}
+AGENTS = {"dreamerv3": _dreamer, "curious": lambda: _dreamer(curious=True), "tdmpc2": _tdmpc2}
 
 
 def _trainer(
@@ -203,7 +206,7 @@ def test_from_nothing_updates_wait_for_whole_episodes_and_are_then_caught_up(tmp
     assert (progress.env_steps, progress.updates) == (60, 60 // 8)
     assert [(e.env_steps, e.updates) for e in progress.evaluations] == [(0, 0), (20, 2), (40, 5), (60, 7)]
     assert any(not torch.equal(before[name], value) for name, value in _weights(trainer).items())
-    mean = trainer.agent.weights()["model"][{"dreamerv3": "observation.mean", "tdmpc2": "encoder.mean"}[algorithm]]
+    mean = trainer.agent.weights()["model"]["encoder.mean" if algorithm == "tdmpc2" else "observation.mean"]
     first = [episode.observation for episode in load_episodes(tmp_path / "episodes-000000.npz")]
     torch.testing.assert_close(mean, torch.from_numpy(np.concatenate(first).mean(0)), rtol=1e-4, atol=1e-5)
 

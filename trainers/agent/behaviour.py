@@ -6,6 +6,7 @@ same model, on cartpole_swingup, it ended at 487 and REINFORCE at 406 (862 updat
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from trainers.agent.imagination import imagine, last_states
 from trainers.agent.normaliser import ReturnNormaliser
 from trainers.agent.returns import lambda_returns, reach_weights
 from trainers.worldmodel import State, WorldModel
+
+Bonus = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -77,19 +80,23 @@ class Behaviour(nn.Module):
         parameters = [*self.actor.parameters(), *self.critic.parameters()]
         return torch.optim.Adam(parameters, lr=self.config.learning_rate, eps=1e-5)
 
-    def loss(self, model: WorldModel, states: State, terminal: Tensor) -> Losses:
+    def loss(self, model: WorldModel, states: State, terminal: Tensor, bonus: Bonus | None = None) -> Losses:
         """Losses on trajectories imagined from the last of `states`; takes their returns into the normaliser.
 
         Args:
             model: the world model.
             states: posterior states [B, L] of a replayed batch.
             terminal: bool [B, L], whether the episode ended for good there.
+            bonus: added to the reward of what follows features [H, N, F] and actions [H, N, A]: float [H, N].
         """
         c = self.config
         imagined = imagine(model, self.actor, last_states(states, c.imagine_last), c.imagine)
         past, future = imagined.feature[:-1].detach(), imagined.feature[1:]  # [H, N, F]
         discount = c.discount * model.continuation(future).detach()  # [H, N]
-        returns = lambda_returns(model.reward(future), discount, self.critic(future).mean, c.lambda_)
+        reward = model.reward(future)
+        if bonus is not None:
+            reward = reward + bonus(imagined.feature[:-1], imagined.action)
+        returns = lambda_returns(reward, discount, self.critic(future).mean, c.lambda_)
         weight = reach_weights((~terminal[:, -c.imagine_last :].flatten()).float(), discount)
         scale = self.normaliser.update(returns)
         actor = -(weight * (returns / scale + c.entropy * imagined.entropy)).mean()

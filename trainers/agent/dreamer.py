@@ -1,15 +1,23 @@
 """DreamerV3's agent: its actor acts on the world model's posterior; replay teaches the model, imagination the actor."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from trainers.agent.agent import Diverged
-from trainers.agent.behaviour import Behaviour
+from trainers.agent.behaviour import Behaviour, Bonus
+from trainers.agent.plan2explore import Disagreement
 from trainers.worldmodel import State, WorldModel
 from trainers.worldmodel.types import Batch
+
+
+class Curiosity(NamedTuple):
+    """A bonus of `weight` times what the ensemble disagrees (Plan2Explore)."""
+
+    weight: float
+    ensemble: Disagreement
 
 
 class DreamerAgent:
@@ -17,17 +25,24 @@ class DreamerAgent:
 
     lower = "finetune.learning_rate or finetune.world_model_learning_rate"
 
-    def __init__(self, model: WorldModel, behaviour: Behaviour, learning_rate: float, clip: float) -> None:
+    def __init__(
+        self, model: WorldModel, behaviour: Behaviour, learning_rate: float, clip: float, curiosity: Curiosity | None = None
+    ) -> None:
         """
         Args:
             model: trained further.
             behaviour: actor and critic to be trained.
             learning_rate: Adam's, of the world model.
-            clip: largest gradient norm of the world model.
+            clip: largest gradient norm of the world model, and of the ensemble.
+            curiosity: the bonus that behaviour is learned with, where there is one.
         """
         self.model, self.behaviour, self._clip = model, behaviour, clip
         self._model_optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, eps=1e-5)
         self._behaviour_optimiser = behaviour.make_optimiser()
+        self._curiosity = curiosity
+        if curiosity is not None:
+            rate = behaviour.config.learning_rate
+            self._ensemble_optimiser = torch.optim.Adam(curiosity.ensemble.parameters(), lr=rate, eps=1e-5)
 
     @property
     def device(self) -> torch.device:
@@ -60,13 +75,31 @@ class DreamerAgent:
         else:
             with torch.no_grad():
                 states = self.model.observe(self.model.embed(batch.observation), batch.action, batch.is_first).states
-        losses = self.behaviour.loss(self.model, states, batch.is_terminal)
+        losses = self.behaviour.loss(self.model, states, batch.is_terminal, self._learn_curiosity(states, batch))
         for name, loss in losses._asdict().items():
             _check(loss, f"the {name}'s loss")
         self.behaviour.step(self._behaviour_optimiser, losses)
 
+    def _learn_curiosity(self, states: State, batch: Batch) -> Bonus | None:
+        """One step of the ensemble on a batch's posterior states [B, L]; what it then adds to rewards."""
+        if self._curiosity is None:
+            return None
+        weight, ensemble = self._curiosity
+        held = State(*(part.detach() for part in states))
+        loss = ensemble.loss(self.model.feature(held), held.stoch.flatten(-2), batch.action, batch.is_first)
+        _check(loss, "the ensemble's loss")
+        self._ensemble_optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(ensemble.parameters(), self._clip)
+        self._ensemble_optimiser.step()
+        return lambda feature, action: weight * ensemble.bonus(feature, action)
+
     def content(self) -> dict[str, Any]:
-        return {
+        curiosity = {}
+        if self._curiosity is not None:
+            ensemble = self._curiosity.ensemble.state_dict()
+            curiosity = {"ensemble": ensemble, "ensemble_optimiser": self._ensemble_optimiser.state_dict()}
+        return curiosity | {
             "model": self.model.state_dict(), "model_optimiser": self._model_optimiser.state_dict(),
             "behaviour": self.behaviour.state_dict(), "behaviour_optimiser": self._behaviour_optimiser.state_dict(),
         }  # fmt: skip
@@ -76,6 +109,9 @@ class DreamerAgent:
         self.behaviour.load_state_dict(content["behaviour"])
         self._model_optimiser.load_state_dict(content["model_optimiser"])
         self._behaviour_optimiser.load_state_dict(content["behaviour_optimiser"])
+        if self._curiosity is not None:
+            self._curiosity.ensemble.load_state_dict(content["ensemble"])
+            self._ensemble_optimiser.load_state_dict(content["ensemble_optimiser"])
 
     def weights(self) -> dict[str, Any]:
         return {
