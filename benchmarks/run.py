@@ -9,8 +9,6 @@ others still run, and the exit status is 1.
 """
 
 import importlib
-import os
-import platform
 import subprocess
 import sys
 import traceback
@@ -20,6 +18,7 @@ from pathlib import Path
 from benchmarks import Row, Skip
 from datasets.manifest import write_json
 from pipeline.log import log
+from pipeline.machine import hardware
 from pipeline.stage import run
 
 HERE = Path(__file__).resolve().parent
@@ -50,23 +49,6 @@ def main(only: str = "", out: Path = RESULTS) -> None:
 def measure(name: str) -> Iterable[Row]:
     """The rows of one benchmark module, as it measures them."""
     yield from importlib.import_module(f"benchmarks.{name}").measure()
-
-
-def hardware() -> str:
-    """Processor, cores this process may use, and the NVIDIA GPUs."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    gpus = [
-        line.partition(":")[2].strip()
-        for file in Path("/proc/driver/nvidia/gpus").glob("*/information")
-        for line in file.read_text().splitlines()
-        if line.startswith("Model")
-    ]
-    return ", ".join([model, f"{cores} cores", *gpus])
 
 
 def commit() -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 AGENT = (
     "__init__", "actor", "agent", "behaviour", "critic", "dreamer", "environments", "episodes", "film", "imagination",
-    "normaliser", "online", "plan2explore", "play", "progress", "replay", "returns",
+    "normaliser", "online", "plan2explore", "play", "progress", "replay", "returns", "stopwatch",
 )  # fmt: skip
 CODE = (
     *(f"pipeline/{name}.py" for name in ("finetune", "acting", "looks", "observe", "encoders/area", "sim/env", "sim/tasks")),

@@ -20,6 +20,7 @@ from datasets.frames import DEFAULT_LOOK, Look
 from datasets.manifest import digest
 from pipeline import training
 from pipeline.acting import CODE, FROM_NOTHING, LEARNS_ONLINE, ONLINE, Arm, run_arm
+from pipeline.clock import save_clock
 from pipeline.log import log
 from pipeline.looks import looks_of
 from pipeline.params import canonical, load_params
@@ -56,10 +57,13 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
         "compute": p.compute.identity,
         "code": code_digest(*CODE, *training.OWN_CODE[algorithm]), **{name: digest(folder) for name, folder in inputs.items()},
     }  # fmt: skip
-    with open_work("finetune", Path("results/online") / encoder / task / algorithm, key) as work:
+    out = Path("results/online") / encoder / task / algorithm
+    with open_work("finetune", out, key) as work:
         if work is None:
             return
         from pipeline.parallel import map_shards, process_pool
+        from trainers.agent.online import TIMES
+        from trainers.agent.stopwatch import Stopwatch
 
         arms = [
             Arm(name, p, encoder, task, algorithm, seed, work.folder / f"{name}-seed-{seed}")
@@ -71,6 +75,7 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
             for _ in map_shards(run_arm, todo, pool):
                 pass
         _collect_results(arms, work.result)
+        save_clock(out, work.key, [(arm.name, arm.seed, *note) for arm in arms for note in Stopwatch(arm.folder / TIMES).notes])
 
 
 def _skip(encoder: str, task: str, algorithm: str, why: str) -> None:

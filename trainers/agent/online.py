@@ -22,9 +22,10 @@ from trainers.agent.film import save_film
 from trainers.agent.play import Film, Player
 from trainers.agent.progress import Evaluation, OnlineConfig, Progress
 from trainers.agent.replay import Replay
+from trainers.agent.stopwatch import Stopwatch
 from trainers.checkpoint import load_torch, save_torch
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, TIMES = "checkpoint.pt", "times.json"
 OpenPlayer = Callable[[], Player]
 
 
@@ -56,6 +57,8 @@ class OnlineTrainer:
         self.progress = Progress()
         self._folder, self._name, self._track, self._log = folder, name, track, log
         self._looks = looks or {}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._watch = Stopwatch(folder / TIMES)
 
     def run(self) -> Progress:
         """Train to the end.
@@ -63,7 +66,6 @@ class OnlineTrainer:
         Raises:
             UserError: training diverged; names the last good checkpoint.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         if (self._folder / CHECKPOINT).is_file():
             self._load()
         try:
@@ -112,6 +114,7 @@ class OnlineTrainer:
     def _evaluate(self) -> None:
         config, progress = self.config, self.progress
         seeds = [self._reset_seed(1, i) for i in range(config.eval_episodes)]
+        self._watch.note(progress.env_steps)
         returns = self.player.evaluate(seeds)
         progress.evaluations.append(Evaluation(progress.env_steps, progress.updates, returns))
         self._log(f"{self._name}: return {np.mean(returns):.0f} after {progress.env_steps} steps ({self.player.split})")
