@@ -1,12 +1,9 @@
-"""Figures along time: learning curves, predicted against true reward, online returns."""
-
-from collections.abc import Mapping
+"""Figures along time: learning curves, predicted against true reward."""
 
 import altair as alt
 import polars as pl
 
-from analysis.charts import INK, VISIBLE, Control, Figure, colour, panel, reference_line, rows, shape, tooltip
-from analysis.online import curves, ends
+from analysis.charts import INK, VISIBLE, Control, Figure, colour, panel, rows
 from analysis.results import Results
 
 _CURVE_POINTS = 160  # drawn per learning curve
@@ -87,36 +84,4 @@ def trace_figure(results: Results, task: str, algorithm: str) -> Figure | None:
         "Coloured dots: open loop from one step of the episode to its end, with the true actions alone. The table shows "
         "filtering under the default look.",
         panels, table, [], [encoder, look], panel_width=440,
-    )  # fmt: skip
-
-
-def online_figure(results: Results, task: str, algorithm: str, expert_return: Mapping[str, float]) -> Figure | None:
-    """Return during online fine-tuning, beside the offline-only policy's and the expert's; None where none was fine-tuned."""
-    mine = (pl.col("task") == task) & (pl.col("algorithm") == algorithm)
-    own = curves(results.online).filter(mine)
-    if own.is_empty():
-        return None
-    last = ends(results.online).filter(mine)
-    x = alt.X("env_steps:Q", title="agent steps online")
-    y = alt.Y("return:Q", title="episode return")
-    columns = ["encoder", "env_steps", "return", "low", "high"]
-    base = alt.Chart(rows(own, columns)).transform_filter(VISIBLE).encode(x=x, color=colour(results.encoders))
-    band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title="episode return"), y2="high:Q")
-    line = base.mark_line().encode(y=y)
-    points = base.mark_point(filled=True, size=45, opacity=1).encode(
-        y=y, shape=shape(results.encoders), tooltip=tooltip(own, columns)
-    )
-    control = last.filter(pl.col("offline_only").is_not_null())
-    offline = alt.Chart(rows(control, ["encoder", "offline_only"])).transform_filter(VISIBLE)
-    flat = offline.mark_rule(strokeDash=[2, 3], strokeWidth=2).encode(y="offline_only:Q", color=colour(results.encoders))
-    chart = band + flat + line + points
-    if task in expert_return:
-        chart = chart + reference_line(expert_return[task], "expert")
-    drawn = [e for e in results.encoders if e in set(own["encoder"])]
-    return Figure(
-        "online", "Fine-tuning online",
-        "Mean return of the evaluation episodes (band: ± one standard deviation of their returns). At step 0: the policy learned "
-        "in imagination from offline data. Dotted: as many updates of model and policy, from offline data alone. Dashed: the "
-        "expert whose episodes are part of the data.",
-        [panel("return", chart, 320)], last.select(pl.exclude("algorithm", "task")), drawn,
     )  # fmt: skip

@@ -3,22 +3,25 @@
 import math
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import polars as pl
 
 from analysis.baselines import REPEAT_LAST
-from analysis.online import ends
+from analysis.online import ends, gains
 from analysis.results import SCRATCH, Results
 
 
-def findings(results: Results, task: str, algorithm: str, expert_return: Mapping[str, float]) -> list[str]:
+def findings(
+    results: Results, task: str, algorithm: str, expert_return: Mapping[str, float], confidence: float = 0.95
+) -> list[str]:
     """Sentences about one task and algorithm, the most important first."""
     mine = (pl.col("task") == task) & (pl.col("algorithm") == algorithm)
     looks = results.held_out.filter(mine)
     repeat = results.looks.filter(pl.col("task") == task, pl.col("encoder") == REPEAT_LAST)
     said = _in_distribution(results, looks, repeat)
     said += [_against_scratch(results.contrasts.filter(mine), results.encoders)]
-    said += [_shifts(results, looks), _online(ends(results.online).filter(mine), results, expert_return.get(task))]
+    said += [_shifts(results, looks), _online(results, mine, expert_return.get(task), confidence)]
     return [sentence for sentence in said if sentence]
 
 
@@ -104,16 +107,29 @@ def _growing(own: pl.DataFrame) -> list[str]:
     return axes
 
 
-def _online(last: pl.DataFrame, results: Results, expert: float | None) -> str:
+def _online(results: Results, mine: pl.Expr, expert: float | None, confidence: float) -> str:
     told = []
+    last = ends(results.online).filter(mine)
     for encoder in results.encoders:
         for row in last.filter(pl.col("encoder") == encoder).iter_rows(named=True):
-            control = row["offline_only"]
+            control, nothing = row["offline_only"], row["from_nothing"]
             beside = f", against {control:.0f} after as many updates without online data" if control is not None else ""
+            beside += f", and {nothing:.0f} from nothing" if nothing is not None else ""
             told.append(
                 f"{encoder} went from {row['first']:.0f} to {row['last']:.0f} in {row['env_steps']:,} agent steps{beside}"
             )
-    return f"Fine-tuned online, {'; '.join(told)}" + (f" (expert: {expert:.0f})." if expert is not None else ".") if told else ""
+    if not told:
+        return ""
+    said = f"Fine-tuned online, {'; '.join(told)}" + (f" (expert: {expert:.0f})." if expert is not None else ".")
+    worth = [_worth(row) for row in gains(results.online, confidence).filter(mine).iter_rows(named=True)]
+    return " ".join([said, *worth])
+
+
+def _worth(row: dict[str, Any]) -> str:
+    """What the offline start was worth to one representation."""
+    sure = f" [{row['low']:.0f}, {row['high']:.0f}]" if row["low"] is not None else ""
+    of = f"{row['seeds']} seeds" if row["seeds"] > 1 else "one seed"
+    return f"Starting {row['encoder']} from the offline model and its data was worth {row['gain']:+.0f}{sure} of return ({of})."
 
 
 def _percent(share: float) -> str:

@@ -13,7 +13,8 @@ from analysis.evidence import Evidence
 from analysis.figures import breakdown_figure, contrast_figure, horizon_figure, shift_figure
 from analysis.figures_dynamics import dynamics_figure
 from analysis.figures_measures import measures_figure
-from analysis.figures_over_time import learning_figure, online_figure, trace_figure
+from analysis.figures_online import online_figure, online_looks_figure
+from analysis.figures_over_time import learning_figure, trace_figure
 from analysis.figures_relation import relation_figure
 from analysis.figures_scores import scores_figure
 from analysis.figures_trust import calibration_figure
@@ -104,11 +105,12 @@ def _section(results: Results, task: str, algorithm: str, context: Context) -> S
         dynamics_figure(context.evidence, results.encoders, task, algorithm),
         learning_figure(results, task, algorithm),
         online_figure(results, task, algorithm, context.expert_return),
+        online_looks_figure(results, task, algorithm),
     ]
     return Section(
         name=f"{task}-{algorithm}",
         title=f"{task}, {algorithm}",
-        findings=findings(results, task, algorithm, context.expert_return),
+        findings=findings(results, task, algorithm, context.expert_return, context.confidence),
         headline=headline(results, task, algorithm),
         figures=[figure for figure in figures if figure is not None],
         filmstrip=filmstrip(results.traces, task, algorithm, results.encoders, context.frames.get(task, {})),

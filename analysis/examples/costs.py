@@ -9,7 +9,7 @@ import polars as pl
 
 costs = pl.read_parquet("results/costs.parquet").with_columns(path=pl.col("out").str.split("/"))
 last = pl.col("env_steps") == pl.col("env_steps").max().over("encoder", "task")
-online = pl.read_parquet("results/online.parquet").filter(arm="online").filter(last)
+online = pl.read_parquet("results/online.parquet").filter(arm="online", axis="default").filter(last)
 scores = online.group_by("encoder", "task").agg(pl.col("return").mean())
 learning = pl.read_parquet("results/learning.parquet").group_by("encoder", "task")
 updates = learning.agg(pl.col("update").max(), pl.col("seed").n_unique())

@@ -11,7 +11,8 @@ import pytest
 from analysis.baselines import BASELINES
 from analysis.behaviour import behaviour_table
 from analysis.charts import style
-from analysis.figures_over_time import learning_figure, online_figure, trace_figure
+from analysis.figures_online import online_figure
+from analysis.figures_over_time import learning_figure, trace_figure
 from analysis.findings import caveat, findings
 from analysis.metrics import metrics
 from analysis.online import curves, ends
