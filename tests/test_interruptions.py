@@ -56,6 +56,18 @@ def _tiny_training(values):
     values["compute"].update(workers=2)
 
 
+def _tiny_online(values):
+    _tiny_training(values)
+    values["train"].update(updates=20, seeds=[0], checkpoint_every=20)
+    values["train"]["tdmpc2"].update(updates=20)
+    values["finetune"].update(
+        arms=["online", "offline_only", "from_nothing"], offline_updates=40, env_steps=2000, envs=2, train_every=10, batch=4,
+        length=8, imagine=3, imagine_last=2, eval_every=500, eval_episodes=2, eval_looks="last", eval_look_episodes=1,
+    )  # fmt: skip
+    values["finetune"]["tdmpc2"].update(train_every=10, batch=8)
+    values["finetune"]["tdmpc2"]["plan"].update(iterations=2, samples=32, elites=8, from_policy=4)
+
+
 def _command(stage: str, extra: list[str]) -> list[str]:
     return [sys.executable, "-m", f"pipeline.{stage}", "--task", TASK, *extra]
 
@@ -196,6 +208,38 @@ def test_twenty_kills_of_train_end_in_the_same_models(algorithm: str, finished, 
         assert tables
         for table in tables:
             assert (killed / table.relative_to(whole)).read_bytes() == table.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["dreamerv3", "tdmpc2"])
+def test_ten_kills_of_finetune_lose_no_step_and_count_none_twice(algorithm: str, finished, tmp_path: Path):
+    """All three arms, learning under a policy that explores; the same evaluations, episodes and agents, byte for byte."""
+    extra = ["--encoder", "autoencoder", "--algorithm", algorithm]
+    out, whole, killed = Path("results/online/autoencoder") / TASK / algorithm, tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    _copy_inputs(finished[0], whole)
+    write_params(whole, _tiny_online)
+    _run(whole, whole / "store", "train", extra)
+    shutil.copytree(whole, killed)
+    seconds = _run(whole, whole / "store", "finetune", extra)
+    rng = np.random.default_rng(0)
+    kills = 0
+    while kills < 10:
+        process = _start(killed, killed / "store", "finetune", extra)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=rng.uniform(0.2, 0.7) * seconds)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+        else:
+            assert process.returncode == 0
+        if (killed / out).exists():
+            assert digest(killed / out) == digest(whole / out)
+            shutil.rmtree(killed / out)
+            shutil.rmtree(killed / "store")
+    _run(killed, killed / "store", "finetune", extra)
+    assert digest(killed / out) == digest(whole / out)
 
 
 def _being_written(project: Path) -> bool:
