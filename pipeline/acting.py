@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trainers.protocols import Env
 
 AGENT = (
-    "__init__", "actor", "agent", "behaviour", "critic", "dreamer", "environments", "episodes", "film", "imagination",
+    "__init__", "actor", "agent", "behaviour", "critic", "dreamer", "environments", "episodes", "film", "imagination", "latents",
     "normaliser", "online", "plan2explore", "play", "progress", "replay", "returns", "stopwatch",
 )  # fmt: skip
 CODE = (
@@ -189,7 +189,7 @@ def _agent(arm: Arm, rows: "Rows", frames: "Held | None", bounds: "tuple[Any, An
         sizes = (model.feature_dim, model.config.action_dim, model.config.stoch * model.config.classes)
         ensemble = Disagreement(f.plan2explore.members, *sizes, learned.units, learned.layers).to(p.compute.device)
         curiosity = Curiosity(f.plan2explore.weight, ensemble)
-    return DreamerAgent(model, behaviour, f.world_model_learning_rate, p.train.clip, curiosity)
+    return DreamerAgent(model, behaviour, f.world_model_learning_rate, p.train.clip, curiosity, f.stored_latents)
 
 
 def _model(arm: Arm, rows: "Rows") -> "Model":

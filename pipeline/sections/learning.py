@@ -276,6 +276,7 @@ class Finetune(Section):
     batch: Positive
     length: Annotated[int, Field(ge=2)]
     offline_fraction: Fraction
+    stored_latents: bool
     imagine: Positive
     imagine_last: Positive
     learning_rate: PositiveFloat

@@ -69,7 +69,7 @@ def _dreamer(curious: bool = False) -> DreamerAgent:
     learned = BehaviourConfig(3, 2, 0.9, 0.95, 1e-3, 1e-3, 100.0, units=8)
     behaviour = Behaviour(learned, model.feature_dim, -torch.ones(1), torch.ones(1))
     curiosity = Curiosity(1.0, Disagreement(3, model.feature_dim, 1, 8, units=8, layers=1)) if curious else None
-    return DreamerAgent(model, behaviour, 1e-3, 100.0, curiosity)
+    return DreamerAgent(model, behaviour, 1e-3, 100.0, curiosity, stored_latents=curious)
 
 
 def _tdmpc2() -> TdMpc2Agent:

@@ -35,7 +35,7 @@ def test_windows_never_cross_an_episodes_end():
         replay.add(_episode(LENGTH + i, 1000.0 * (i + 1)))
     seen = set()
     for _ in range(200):
-        batch = replay.sample()
+        batch, _ = replay.sample()
         assert not batch.is_first[:, 1:].any()
         steps = batch.observation[..., 0].diff(dim=1)
         assert (steps == 1).all()
@@ -45,9 +45,9 @@ def test_windows_never_cross_an_episodes_end():
 
 def test_a_batch_is_mixed_as_asked_for():
     replay = _replay(0.25)
-    assert (replay.sample().observation.abs() < 2).all()  # nothing of its own yet: all from the collected episodes
+    assert (replay.sample()[0].observation.abs() < 2).all()  # nothing of its own yet: all from the collected episodes
     replay.add(_episode(20, 1000.0))
-    own = replay.sample().observation[:, 0, 0] >= 1000
+    own = replay.sample()[0].observation[:, 0, 0] >= 1000
     assert own.tolist() == [False] * 2 + [True] * 6
 
 
@@ -55,13 +55,13 @@ def test_an_episode_shorter_than_a_window_is_never_drawn():
     replay = _replay(0.5)
     replay.add(_episode(LENGTH - 1, 1000.0))
     assert replay.online_rows == LENGTH - 1
-    assert (replay.sample().observation < 1000).all()
+    assert (replay.sample()[0].observation < 1000).all()
 
 
 def test_own_rows_are_kept_in_the_stored_precision():
     replay = _replay(0.0, dtype=np.float16)
     replay.add(_episode(20, 0.0))
-    batch = replay.sample()
+    batch, _ = replay.sample()
     assert str(batch.observation.dtype) == "torch.float16"
 
 
@@ -71,9 +71,9 @@ def test_frames_of_both_kinds_come_with_their_rows():
     stored = [Embeddings(values, {"rows": [[0, len(frames)]]}) for values in (data.observation, frames)]
     rows = load_rows(data, stored[0], data.episodes(validation=False), frames=stored[1])
     replay = Replay(rows, window_starts(data, LENGTH), 8, LENGTH, 0.25, 0)
-    assert replay.sample().frames.shape == (8, LENGTH, 4, 4, 3)
+    assert replay.sample()[0].frames.shape == (8, LENGTH, 4, 4, 3)
     replay.add(_episode(20, 100.0)._replace(frames=np.arange(100, 120, dtype=np.uint8)[:, None, None, None] * frames[:1].clip(1)))
-    batch = replay.sample()
+    batch, _ = replay.sample()
     assert not batch.frames[:2].any() and (batch.frames[2:, :, 0, 0, 0] == batch.observation[2:, :, 0]).all()
 
 
@@ -83,7 +83,16 @@ def test_draws_go_on_exactly_from_a_saved_state():
         replay.add(_episode(30, 1000.0))
     first.sample()
     second.load_state(first.state())
-    assert (first.sample().observation == second.sample().observation).all()
+    assert (first.sample()[0].observation == second.sample()[0].observation).all()
+
+
+def test_windows_come_with_the_numbers_of_their_first_rows():
+    data, replay = make_trajectories(), _replay(0.5)
+    replay.add(_episode(20, 1000.0))
+    batch, starts = replay.sample()
+    first = batch.observation[:, 0].numpy()
+    np.testing.assert_array_equal(first[:4], data.observation[starts[:4].numpy()])
+    assert (first[4:, 0] - 1000 == starts[4:].numpy() - len(data.reward)).all()
 
 
 def test_episodes_survive_the_disk(tmp_path: Path):

@@ -46,8 +46,11 @@ class Agent(Protocol):
         """
         ...
 
-    def update(self, batch: Batch, model: bool) -> None:
+    def update(self, batch: Batch, starts: Tensor, model: bool) -> None:
         """Learn from windows [B, L]: behaviour, and the world model where `model`.
+
+        Args:
+            starts: int64 [B], the windows' first rows in replay, which numbers the collected rows first, then its own.
 
         Raises:
             Diverged: a loss is not finite.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from trainers.agent.agent import Diverged
 from trainers.agent.behaviour import Behaviour, Bonus
+from trainers.agent.latents import Latents
 from trainers.agent.plan2explore import Disagreement
 from trainers.worldmodel import State, WorldModel
 from trainers.worldmodel.types import Batch
@@ -26,8 +27,9 @@ class DreamerAgent:
     lower = "finetune.learning_rate or finetune.world_model_learning_rate"
 
     def __init__(
-        self, model: WorldModel, behaviour: Behaviour, learning_rate: float, clip: float, curiosity: Curiosity | None = None
-    ) -> None:
+        self, model: WorldModel, behaviour: Behaviour, learning_rate: float, clip: float, curiosity: Curiosity | None = None,
+        stored_latents: bool = False,
+    ) -> None:  # fmt: skip
         """
         Args:
             model: trained further.
@@ -35,10 +37,13 @@ class DreamerAgent:
             learning_rate: Adam's, of the world model.
             clip: largest gradient norm of the world model, and of the ensemble.
             curiosity: the bonus that behaviour is learned with, where there is one.
+            stored_latents: whether a window begins with what was last made of the row before it (`latents.Latents`), or nothing.
         """
         self.model, self.behaviour, self._clip = model, behaviour, clip
         self._model_optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, eps=1e-5)
         self._behaviour_optimiser = behaviour.make_optimiser()
+        c = model.config
+        self._latents = Latents(c.deter, c.stoch, c.classes, self.device) if stored_latents else None
         self._curiosity = curiosity
         if curiosity is not None:
             rate = behaviour.config.learning_rate
@@ -64,9 +69,15 @@ class DreamerAgent:
         policy = self.behaviour.actor(self.model.feature(state))
         return self.behaviour.actor.to_task(policy.sample() if explore else policy.mode), state
 
-    def update(self, batch: Batch, model: bool) -> None:
+    def update(self, batch: Batch, starts: Tensor, model: bool) -> None:
+        before = None
+        if self._latents is not None:
+            before, known = self._latents.before(starts)
+            unknown = batch.is_first.clone()
+            unknown[:, 0] |= ~known
+            batch = batch._replace(is_first=unknown)
         if model:
-            loss, states, _ = self.model.loss(batch)
+            loss, states, _ = self.model.loss(batch, state=before)
             _check(loss, "the world model's loss")
             self._model_optimiser.zero_grad()
             loss.backward()
@@ -74,7 +85,10 @@ class DreamerAgent:
             self._model_optimiser.step()
         else:
             with torch.no_grad():
-                states = self.model.observe(self.model.embed(batch.observation), batch.action, batch.is_first).states
+                embed = self.model.embed(batch.observation)
+                states = self.model.observe(embed, batch.action, batch.is_first, before).states
+        if self._latents is not None:
+            self._latents.keep(starts, states)
         losses = self.behaviour.loss(self.model, states, batch.is_terminal, self._learn_curiosity(states, batch))
         for name, loss in losses._asdict().items():
             _check(loss, f"the {name}'s loss")
@@ -95,11 +109,13 @@ class DreamerAgent:
         return lambda feature, action: weight * ensemble.bonus(feature, action)
 
     def content(self) -> dict[str, Any]:
-        curiosity = {}
+        more = {}
         if self._curiosity is not None:
             ensemble = self._curiosity.ensemble.state_dict()
-            curiosity = {"ensemble": ensemble, "ensemble_optimiser": self._ensemble_optimiser.state_dict()}
-        return curiosity | {
+            more = {"ensemble": ensemble, "ensemble_optimiser": self._ensemble_optimiser.state_dict()}
+        if self._latents is not None:
+            more["latents"] = self._latents.content()
+        return more | {
             "model": self.model.state_dict(), "model_optimiser": self._model_optimiser.state_dict(),
             "behaviour": self.behaviour.state_dict(), "behaviour_optimiser": self._behaviour_optimiser.state_dict(),
         }  # fmt: skip
@@ -112,6 +128,8 @@ class DreamerAgent:
         if self._curiosity is not None:
             self._curiosity.ensemble.load_state_dict(content["ensemble"])
             self._ensemble_optimiser.load_state_dict(content["ensemble_optimiser"])
+        if self._latents is not None:
+            self._latents.load(content["latents"])
 
     def weights(self) -> dict[str, Any]:
         return {

@@ -161,9 +161,9 @@ class OnlineTrainer:
 
     def _update(self, train_model: bool) -> None:
         with self.player.split.on("data"):
-            batch = self.replay.sample()
+            batch, starts = self.replay.sample()
         with self.player.split.on("updates"):
-            self.agent.update(batch, train_model)
+            self.agent.update(batch, starts, train_model)
         self.progress.updates += 1
 
     def _episodes_file(self, index: int) -> Path:

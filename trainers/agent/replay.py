@@ -73,19 +73,24 @@ class Replay:
         self._online_starts.extend([*starts[:1]] * (self._stacked - 1) + [*starts])
         self._rows = end
 
-    def sample(self) -> Batch:
-        """The next batch of windows, [B, L, ...]."""
+    def sample(self) -> tuple[Batch, Tensor]:
+        """The next windows [B, L, ...], and their first rows, int64 [B]: collected rows are numbered first, then own."""
         online = self._batch - (self._offline_windows if len(self._starts) else 0) if self._online_starts else 0
-        batch, own = None, None
+        batch, own, starts = None, None, list[NDArray[np.int64]]()
         if online < self._batch:
             offline = self._starts[self._rng.integers(len(self._starts), size=self._batch - online)]
             batch = self._windows(self._offline, offline)
+            starts.append(offline)
         if online:
             chosen = self._rng.integers(len(self._online_starts), size=online)
-            own = self._windows(self._online, np.array([self._online_starts[i] for i in chosen]))
+            drawn = np.array([self._online_starts[i] for i in chosen])
+            own = self._windows(self._online, drawn)
+            starts.append(drawn + len(self._offline.reward))
+        numbers = torch.from_numpy(np.concatenate(starts)).to(self._offline.reward.device)
         if batch is None or own is None:
-            return cast(Batch, batch or own)
-        return Batch._make(None if a is None or b is None else torch.cat([a, b]) for a, b in zip(batch, own, strict=True))
+            return cast(Batch, batch or own), numbers
+        both = zip(batch, own, strict=True)
+        return Batch._make(None if a is None or b is None else torch.cat([a, b]) for a, b in both), numbers
 
     def state(self) -> str:
         """The generator's state, as text; the episodes are kept by whoever added them."""

@@ -93,7 +93,7 @@ class TdMpc2Agent:
         planned = self._planners[explore].plan(self.model.encode(shown), plan, is_first, generator, explore)
         return planned.action, Memory(shown, planned.mean)
 
-    def update(self, batch: Batch, model: bool) -> None:
+    def update(self, batch: Batch, starts: Tensor, model: bool) -> None:
         """Model, values and policy are one update; there is none of behaviour alone.
 
         Raises:

@@ -147,19 +147,19 @@ class WorldModel(nn.Module):
     def settle(self) -> None:
         """Nothing follows an update."""
 
-    def loss(self, batch: Batch, noise: Noise | None = None) -> tuple[Tensor, State, Metrics]:
+    def loss(self, batch: Batch, noise: Noise | None = None, state: State | None = None) -> tuple[Tensor, State, Metrics]:
         """Loss of equation 4, averaged over rows, and the representation losses that have a weight.
 
         Args:
             batch: windows [B, L, ...].
-            noise: see `observe`.
+            noise, state: see `observe`.
 
         Returns:
             Scalar; posterior states [B, L, ...] with their gradient graph; detached scalars by name, still on the device.
         """
         prepared = self.observation.prepare(batch.observation)
         embed = self.observation.embed(prepared)
-        posterior = self.observe(embed, batch.action, batch.is_first, noise=noise)
+        posterior = self.observe(embed, batch.action, batch.is_first, state, noise=noise)
         feature = self.feature(posterior.states)
         scales = self.config.loss
         goes_on = (~batch.is_terminal).to(feature.dtype)
