@@ -64,6 +64,7 @@ def test_an_ensemble_is_as_many_separate_networks():
         parameter.data.normal_()
     x = torch.randn(2, 4, 7)
     made = ensemble(x)
+    torch.testing.assert_close(ensemble.some(x, torch.tensor([2, 0])), made[[2, 0]])
     assert made.shape == (3, 2, 4, 11)
     for k in range(3):
         y = x

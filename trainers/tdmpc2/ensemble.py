@@ -1,7 +1,7 @@
 """Several equal MLPs as one batched program: a member is an index of the first axis of every parameter."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from trainers.tdmpc2.layers import INIT_STD, mish
@@ -17,8 +17,9 @@ class _Linear(nn.Module):
         if not zero:
             nn.init.trunc_normal_(self.weight, std=INIT_STD)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, x, self.weight)
+    def forward(self, x: Tensor, of: Tensor | None = None) -> Tensor:
+        weight, bias = (self.weight, self.bias) if of is None else (self.weight[of], self.bias[of])
+        return torch.baddbmm(bias, x, weight)
 
 
 class _NormMish(nn.Module):
@@ -28,8 +29,8 @@ class _NormMish(nn.Module):
         super().__init__()
         self.scale, self.shift = (nn.Parameter(make(members, 1, size)) for make in (torch.ones, torch.zeros))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return mish(x, self.scale, self.shift)
+    def forward(self, x: Tensor, of: Tensor | None = None) -> Tensor:
+        return mish(x, *((self.scale, self.shift) if of is None else (self.scale[of], self.shift[of])))
 
 
 class Ensemble(nn.Module):
@@ -54,4 +55,10 @@ class Ensemble(nn.Module):
         if kept is not None:
             hidden = hidden * kept.flatten(1, -2)
         out: Tensor = self.last(self.second_norm(self.second(self.first_norm(hidden))))
+        return out.unflatten(1, x.shape[:-1])
+
+    def some(self, x: Float[Tensor, "*n inputs"], of: Int[Tensor, " members"]) -> Float[Tensor, "members *n outputs"]:
+        """What the members `of` say, int64 [members]; the others are not evaluated."""
+        hidden = self.first_norm(self.first(x.flatten(0, -2).expand(len(of), -1, -1), of), of)
+        out: Tensor = self.last(self.second_norm(self.second(hidden, of), of), of)
         return out.unflatten(1, x.shape[:-1])

@@ -95,6 +95,12 @@ class TDMPC2(nn.Module):
         made: Tensor = self.q(torch.cat([latent, bounded(action)], -1), kept)
         return made
 
+    def some_value_logits(
+        self, latent: Float[Tensor, "*n Z"], action: Float[Tensor, "*n A"], of: Int[Tensor, " members"]
+    ) -> Float[Tensor, "members *n N"]:
+        """What the members `of` say, [..., Z], [..., A] -> [members, ..., N]."""
+        return self.q.some(torch.cat([latent, bounded(action)], -1), of)
+
     def two_values(
         self,
         latent: Float[Tensor, "*n Z"],

@@ -149,6 +149,6 @@ def planner_of(model: TDMPC2, discount: float, settings: PlanSettings, generator
 
     def value(latent: Tensor, action: Tensor) -> Tensor:
         pair = torch.randperm(model.config.settings.sizes.q, device=device, generator=generator)[:2]
-        return regression_mean(model.value_logits(latent, action)[pair], model.bins).mean(0)
+        return regression_mean(model.some_value_logits(latent, action, pair), model.bins).mean(0)
 
     return Planner(reward, model.next, proposed, value, discount, settings)
