@@ -1,12 +1,9 @@
 """Work spread over processes, on the `concurrent.futures` interface: any executor of that interface (dask's too) will do."""
 
-import ctypes
 import functools
 import logging
 import os
 import pickle
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -17,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from datasets.errors import UserError
 from pipeline.log import log
+from trainers.orphan import die_with
 
 if TYPE_CHECKING:
     from pipeline.sections.data import Compute
 
 S = TypeVar("S")
 R = TypeVar("R")
-_PR_SET_PDEATHSIG = 1
 # Mesa's software renderer starts threads of its own in every process; 0 keeps all work in the calling thread.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}
 
@@ -56,14 +53,16 @@ def map_shards(fn: Callable[[S], R], shards: Iterable[S], executor: Executor) ->
 
 
 def process_pool(workers: int) -> ProcessPoolExecutor:
-    """A pool of fresh (spawned) processes of one thread each, which die with this one.
+    """A pool of fresh (spawned) processes of one thread each.
+
+    They die with this one: a survivor would write beside the next run.
 
     Args:
         workers: 0 for one per core this process may use.
     """
     for variable, value in _ONE_THREAD.items():
         os.environ.setdefault(variable, value)
-    return ProcessPoolExecutor(worker_count(workers), get_context("spawn"), _die_with_parent, (os.getpid(),))
+    return ProcessPoolExecutor(worker_count(workers), get_context("spawn"), die_with, (os.getpid(),))
 
 
 def worker_count(workers: int) -> int:
@@ -71,15 +70,6 @@ def worker_count(workers: int) -> int:
     if workers:
         return workers
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _die_with_parent(parent: int) -> None:
-    """Have the kernel kill this worker when its parent is killed: a survivor would write beside the next run."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the request
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @contextmanager

@@ -37,6 +37,8 @@ class Compute(Section):
     threads: Positive
     workers: Count
     scheduler: str | None
+    env_processes: Count
+    env_timeout_s: PositiveFloat
 
     @property
     def identity(self) -> dict[str, str | int]:

@@ -92,6 +92,8 @@ def test_the_committed_params_are_the_embedded_preset():
         ("pretrain.dino_indomain.tasks", [], ["pretrain.dino_indomain.tasks", "at least 1"]),
         ("pretrain.mae_indomain.heads", 3, ["pretrain.mae_indomain", "multiple of heads"]),
         ("compute.device", "tpu", ["compute.device", "cuda"]),
+        ("compute.env_processes", -1, ["compute.env_processes", "greater than or equal to 0"]),
+        ("compute.env_timeout_s", 0, ["compute.env_timeout_s", "greater than 0"]),
         ("claims.growth", 0.9, ["claims.growth", "greater than 1", "0.9"]),
         ("claims.correlation", 1.5, ["claims.correlation", "less than 1"]),
         ("claims.correction", "bonferroni", ["claims.correction", "'holm'"]),
