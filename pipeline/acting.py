@@ -1,5 +1,6 @@
 """One run of online learning, as `finetune` has a process do: put together agent, data and environments, and run the loop."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from trainers.agent.play import Player
     from trainers.data import Held, Rows
     from trainers.models import Model
-    from trainers.protocols import Env
+    from trainers.protocols import Env, Environments
 
 AGENT = (
-    "__init__", "actor", "agent", "behaviour", "critic", "dreamer", "environments", "episodes", "film", "imagination", "latents",
-    "normaliser", "online", "plan2explore", "play", "progress", "replay", "returns", "stopwatch",
+    "__init__", "actor", "agent", "behaviour", "critic", "dreamer", "environment_process", "environment_worker", "environments",
+    "episodes", "film", "imagination", "latents", "normaliser", "online", "plan2explore", "play", "progress", "replay", "returns",
+    "stopwatch",
 )  # fmt: skip
 CODE = (
     *(f"pipeline/{name}.py" for name in ("finetune", "acting", "looks", "observe", "encoders/area", "sim/env", "sim/tasks")),
@@ -75,7 +77,6 @@ def run_arm(arm: Arm) -> None:
     from datasets.trajectories import load_trajectories
     from pipeline.looks import looks_of
     from pipeline.observe import open_observation_encoder
-    from trainers.agent.environments import Here
     from trainers.agent.online import OnlineTrainer
     from trainers.agent.play import Player
     from trainers.agent.progress import OnlineConfig
@@ -91,35 +92,44 @@ def run_arm(arm: Arm) -> None:
     frames = None if folder is None else load_embeddings(folder, DEFAULT)
     rows = load_rows(data, embeddings, data.episodes(validation=False), p.compute.device, frames)
     encoder = open_observation_encoder(p, arm.encoder, arm.task, tuple(rows.observation.shape[1:]), str(embeddings.values.dtype))
-    envs = Here(partial(_environment, p, arm.task, encoder.needs_image or frames is not None, None), f.envs)
-    torch.manual_seed(arm.seed)
-    agent = _agent(arm, rows, frames, (envs.action_low, envs.action_high))
-    replay = _replay(arm, data, rows)
-    own = f.learning(arm.algorithm)
-    config = OnlineConfig(
-        own.offline_updates if arm.name != FROM_NOTHING else 0, f.env_steps, own.train_every, f.eval_every, f.eval_episodes,
-        p.train.checkpoint_every, f.eval_looks, f.eval_look_episodes, arm.seed, collects=arm.name != OFFLINE_ONLY,
-        standardises=arm.name == FROM_NOTHING,
-    )  # fmt: skip
-    player = Player(envs, encoder, agent, Split(waits=p.compute.device != "cpu"))
-    name = f"finetune {arm.algorithm} {arm.encoder} {arm.name} seed {arm.seed}"
-    looks = {
-        look.variant: partial(_player, p, arm.task, look, encoder, agent)
-        for look in looks_of(p)
-        if look.axis == DEFAULT or encoder.needs_image or not look.paired
-    }
-    progress = OnlineTrainer(config, agent, replay, player, arm.folder, name, track, log, looks).run()
+    with closing(_environments(p, arm.task, f.envs, encoder.needs_image or frames is not None)) as envs:
+        torch.manual_seed(arm.seed)
+        agent = _agent(arm, rows, frames, (envs.action_low, envs.action_high))
+        replay = _replay(arm, data, rows)
+        own = f.learning(arm.algorithm)
+        config = OnlineConfig(
+            own.offline_updates if arm.name != FROM_NOTHING else 0, f.env_steps, own.train_every, f.eval_every, f.eval_episodes,
+            p.train.checkpoint_every, f.eval_looks, f.eval_look_episodes, arm.seed, collects=arm.name != OFFLINE_ONLY,
+            standardises=arm.name == FROM_NOTHING,
+        )  # fmt: skip
+        player = Player(envs, encoder, agent, Split(waits=p.compute.device != "cpu"))
+        name = f"finetune {arm.algorithm} {arm.encoder} {arm.name} seed {arm.seed}"
+        looks = {
+            look.variant: partial(_player, p, arm.task, look, encoder, agent)
+            for look in looks_of(p)
+            if look.axis == DEFAULT or encoder.needs_image or not look.paired
+        }
+        progress = OnlineTrainer(config, agent, replay, player, arm.folder, name, track, log, looks).run()
     meta = arm.identity | {"arm": arm.name}
     save_torch(arm.outcome, {"progress": progress.to_plain(), "agent": agent.weights() | {"meta": meta}})
 
 
 def _player(p: Params, task: str, look: "Look", encoder: "ObservationEncoder", agent: "Agent") -> "Player":
     """Plays under a look that is rendered whether the encoder looks or not."""
-    from trainers.agent.environments import Here
     from trainers.agent.play import Player
     from trainers.update import Split
 
-    return Player(Here(partial(_environment, p, task, True, look), p.finetune.eval_look_episodes), encoder, agent, Split())
+    return Player(_environments(p, task, p.finetune.eval_look_episodes, True, look), encoder, agent, Split())
+
+
+def _environments(p: Params, task: str, count: int, seen: bool, look: "Look | None" = None) -> "Environments":
+    """Here or in processes; `seen` where they render."""
+    from trainers.agent.environments import Here, Processes
+
+    make, compute = partial(_environment, p, task, seen, look), p.compute
+    if compute.env_processes == 0:
+        return Here(make, count)
+    return Processes(make, count, compute.env_timeout_s, log, compute.env_processes)
 
 
 def _environment(p: Params, task: str, seen: bool, look: "Look | None") -> "Env":

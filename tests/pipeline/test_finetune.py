@@ -197,6 +197,20 @@ def test_a_killed_run_resumes_to_the_same_bytes(whole_group: bool, project: Path
     assert digest(root / out) == digest(reference / out)
 
 
+def test_environments_in_processes_change_nothing(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(project)
+    outcomes = []
+    for processes in (0, 2):
+        p = load_params()
+        p = p.model_copy(update={"compute": p.compute.model_copy(update={"env_processes": processes})})
+        arm = Arm("online", p, "random", TASK, "dreamerv3", 0, tmp_path / str(processes))
+        run_arm(arm)
+        outcomes.append(torch.load(arm.outcome, weights_only=True))
+    here, apart = outcomes
+    assert apart["progress"] == here["progress"]
+    assert all(torch.equal(apart["agent"]["model"][name], value) for name, value in here["agent"]["model"].items())
+
+
 def test_an_observation_becomes_what_is_stored(project: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(project)
     p = load_params()
