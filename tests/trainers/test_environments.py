@@ -108,6 +108,14 @@ def test_a_killed_process_comes_back_to_the_same_episode(make: Callable[[], Task
     assert log == ["environment 1 crashed at step 7 of the episode of seed 4: its process is started again"]
 
 
+def test_one_killed_between_episodes_begins_the_next(log: Log):
+    with closing(Processes(Counter, 2, LONG, log)) as envs:
+        play(envs, [0, 2])
+        children()[0].kill()
+        assert same(play(envs, [4, 6]), here(Counter, [4, 6]))
+    assert log == ["environment 0 crashed at the reset of the episode of seed 4: its process is started again"]
+
+
 def test_a_process_that_is_stopped_is_replaced(log: Log):
     def stop(number: int) -> None:
         if number == 5:
@@ -171,14 +179,15 @@ def test_an_environment_that_cannot_be_made_is_one_line(make: Callable[[], Env],
         Processes(make, 2, LONG, log)
 
 
-def test_one_that_is_not_deterministic_ends_its_episode_where_it_was(log: Log):
+@pytest.mark.parametrize(("processes", "lengths"), [(2, [5, 9]), (1, [5, 5])])
+def test_one_that_is_not_deterministic_ends_its_episode_where_it_was(processes: int, lengths: list[int], log: Log):
     def kill(number: int) -> None:
         if number == 4:
             children()[0].kill()
 
-    with closing(Processes(Fickle, 2, LONG, log)) as envs:
+    with closing(Processes(Fickle, 2, LONG, log, processes)) as envs:
         first, second = play(envs, [0, 2], kill)
-        assert [len(first), len(second)] == [5, 9]
+        assert [len(first), len(second)] == lengths
         assert first[-1][1:] == (0.0, False, True)
         assert bits(first[-1])[-1] == bits(first[-2])[-1]  # the last observation that was seen
         assert [len(episode) for episode in play(envs, [4, 6])] == [9, 9]
