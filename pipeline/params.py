@@ -1,9 +1,10 @@
 """`params.yaml`, typed and validated once: a wrong key, type or range is one clear line before any work starts."""
 
 import difflib
+import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
@@ -12,10 +13,13 @@ from datasets.errors import UserError
 from pipeline.encoders.registry import TIMM, TRANSFORMERS, canonical, info_of, selectable_names
 from pipeline.sections.base import Section, Seed, known
 from pipeline.sections.claims import Claims, Study
-from pipeline.sections.data import QUALITIES, Collect, Compute, Import, Quality, Render
+from pipeline.sections.data import QUALITIES, Collect, Compute, Environment, Import, Quality, Render
 from pipeline.sections.learning import Custom, Encode, Evaluate, Finetune, Pretrain, Report, Train
 from pipeline.sections.track import Track
 from pipeline.sim.names import SIZE, TASKS
+
+if TYPE_CHECKING:
+    from pipeline.sim.source import Source
 
 Algorithm = Literal["dreamerv3", "tdmpc2", "dinowm"]
 
@@ -29,6 +33,7 @@ class Params(Section):
     weights: dict[str, str | None]
     custom: dict[str, Custom]
     imports: dict[str, Import]
+    environments: dict[str, Environment]
     compute: Compute
     track: Track
     collect: Collect
@@ -46,6 +51,13 @@ class Params(Section):
     def references(self) -> list[str]:
         """Names of the representations every run is compared with, then the selected one, without repetition."""
         return list(dict.fromkeys([self.encoder, "state", "scratch", "random", "autoencoder"]))
+
+    def source_of(self, task: str) -> "Source | None":
+        """Where the environment of a task of `environments` comes from; None for other tasks."""
+        from pipeline.sim.source import Source
+
+        own = self.environments.get(task)
+        return None if own is None else Source(task, own.make, json.dumps(own.kwargs, sort_keys=True))
 
     @model_validator(mode="after")
     def _sizes_are_collected(self) -> "Params":
@@ -93,16 +105,24 @@ class Params(Section):
             raise ValueError(f"weights.{self.encoder} is missing: add it (null: its hub, or made here)")
         for name in self.study.encoders or ():
             known("study.encoders", name, names, "encoder")
-        for name in self.imports:
-            if not re.fullmatch(r"[a-z0-9_]+", name):
-                raise ValueError(f"imports.{name}: a name may hold a-z, 0-9 and _ only")
-            if name in TASKS:
-                raise ValueError(f"imports.{name}: that is a task of dm_control's suite; choose another name")
-        for task in self.tasks:
-            known("tasks", task, [*self.imports, *TASKS], "task")
         for key, values in (("tasks", self.tasks), ("algorithms", self.algorithms), ("train.seeds", self.train.seeds)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key}: {values} repeats a value")
+        return self
+
+    @model_validator(mode="after")
+    def _tasks_exist(self) -> "Params":
+        for key, own in (("imports", self.imports), ("environments", self.environments)):
+            for name in own:
+                if not re.fullmatch(r"[a-z0-9_]+", name):
+                    raise ValueError(f"{key}.{name}: a name may hold a-z, 0-9 and _ only")
+                if name in TASKS:
+                    raise ValueError(f"{key}.{name}: that is a task of dm_control's suite; choose another name")
+        for name in self.environments:
+            if name in self.imports:
+                raise ValueError(f"environments.{name}: imports has a task of that name; choose another name")
+        for task in self.tasks:
+            known("tasks", task, [*self.imports, *self.environments, *TASKS], "task")
         return self
 
 

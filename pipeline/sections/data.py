@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from pipeline.sections.base import Count, Positive, PositiveFloat, Section, Severity, known
 from pipeline.sim.names import ALL, AXES, JOIN, SIZE, field_camera
@@ -30,6 +30,11 @@ class Import(Section):
     camera: str | None = None
     quality: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     validation: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Environment(Section):
+    make: Annotated[str, Field(pattern=r"^[^:\s]+(:[^:\s]+)?$")]  # a Gymnasium id, FILE.py:FUNCTION or module:function
+    kwargs: dict[str, JsonValue] = Field(default_factory=dict)  # of the id or function
 
 
 class Compute(Section):
