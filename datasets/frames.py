@@ -91,12 +91,15 @@ class FrameSet:
 
 @dataclass(frozen=True)
 class Frames:
-    """`looks.json`: what was rendered of one task, and how (`camera`: its name, or its index where it has none)."""
+    """`looks.json`: what was rendered of one task, and how (`camera`: its name, or its index where it has none).
+
+    `quality` is `imported` for frames of other projects, `own` for those that a user's own environment draws.
+    """
 
     task: str
     size: int
     camera: str
-    quality: Quality | Literal["imported"]
+    quality: Quality | Literal["imported", "own"]
     sets: list[FrameSet]
 
     def of(self, variant: str) -> FrameSet:

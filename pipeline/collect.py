@@ -7,7 +7,8 @@ meanings of D4RL and V-D4RL: `random` acts on noise alone; `expert` samples from
 `medium` from the one whose return is nearest to half of the expert's; `replay` are episodes of the learning itself (D4RL's
 full replay), spread evenly over it and simulated again exactly. Validation episodes are held out of every quality and come
 after the others; last come those with resized bodies (`collect.size`), whose `replay` acts as the nearest checkpoint did.
-A task of `imports` is not simulated but read from another project's files (docs/interchange.md).
+A task of `imports` is not simulated but read from another project's files (docs/interchange.md); one of `environments` is a
+Gymnasium environment of the user's own, whose code this runs (docs/environments.md).
 
 Resume units: the SAC run, and each episode. Tiny variant: in a copy of params.yaml set `collect.sac.steps: 1500`,
 `learning_starts: 200`, `checkpoint_every: 500` and a few episodes, then add `--params COPY`.
@@ -17,7 +18,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
 from pipeline.log import log, track
@@ -27,6 +28,8 @@ from pipeline.work import Work, code_digest, open_work, require_space
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    from numpy.typing import NDArray
 
     from datasets.episodes import Episode, EpisodeFacts, Meta
     from pipeline.sim.behaviour import Learning
@@ -54,9 +57,15 @@ def main(task: str, params: Path = Path("params.yaml")) -> None:
         "task": task, "seed": settings.seed, "threads": settings.compute.threads,
         "collect": settings.collect.model_dump(mode="json", by_alias=True), "versions": _versions(), "code": code_digest(*_CODE),
     }  # fmt: skip
+    about: Meta = {}
+    if source := settings.source_of(task):
+        from pipeline.environments import CODE, environment_digest
+
+        about["environment"] = environment_digest(source)
+        key |= {"about": about, "code": code_digest(*_CODE, *CODE)}
     with open_work("collect", out, key) as work:
         if work is not None:
-            _collect(task, settings, work)
+            _collect(task, settings, about, work)
 
 
 def _import(task: str, spec: Import, out: Path) -> None:
@@ -87,32 +96,39 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in _VERSIONS}
 
 
-def _collect(task: str, settings: Params, work: Work) -> None:
+def _collect(task: str, settings: Params, about: "Meta", work: Work) -> None:
     from datasets.trajectories import FILE, write_trajectories
     from pipeline.parallel import process_pool
-    from pipeline.sim.recording import changed_fields
     from pipeline.sim.schedule import Schedule, size_looks
-    from pipeline.sim.tasks import Simulation
 
     path = work.folder / "learning.npz"
     schedule = Schedule(task, settings, _learn(task, settings, path), path, work.folder / "episodes")
     with process_pool(settings.compute.workers) as pool:
         returns = _evaluate(schedule, pool)
         expert = max(returns, key=lambda steps: returns[steps])
-        medium = min(returns, key=lambda steps: abs(returns[steps] - returns[expert] / 2))
+        floor = min(0.0, *returns.values())  # where rewards can be negative, half of a return says little
+        medium = min(returns, key=lambda steps: abs(returns[steps] - (floor + returns[expert]) / 2))
         log(f"{task}: expert {returns[expert]:.0f} (after {expert} steps), medium {returns[medium]:.0f} (after {medium})")
         entries = schedule.entries({"expert": expert, "medium": medium})
         _play([entry.plan for entry in entries], pool, f"collect {task}")
     meta: Meta = {f"version_{name}": version for name, version in _versions().items()}
     meta |= {"action_repeat": settings.collect.action_repeat, "episode_steps": settings.collect.episode_steps}
-    simulation = Simulation(task)
-    meta |= {"expert_steps": expert, "medium_steps": medium, "control_timestep": simulation.control_timestep}
-    meta |= {"sizes": json.dumps([asdict(look) for look in size_looks(settings)])}
-    meta |= _mean_returns(task, entries)
-    changed = set().union(*(changed_fields(entry.plan.out) for entry in entries))
-    original = {name: simulation.original(name) for name in changed}
+    original, time = ({}, {}) if task in settings.environments else _model_and_time(task, entries)
+    meta |= {"expert_steps": expert, "medium_steps": medium, **time}
+    meta |= {"sizes": json.dumps([asdict(look) for look in size_looks(settings, task)])}
+    meta |= _mean_returns(task, entries) | about
     require_space(work.result / FILE, sum(entry.plan.out.stat().st_size for entry in entries))
     write_trajectories(work.result / FILE, task, _recorded(entries), meta, original)
+
+
+def _model_and_time(task: str, entries: list["Entry"]) -> "tuple[dict[str, NDArray[Any]], Meta]":
+    """(the model fields that resets changed, as the task loads them; `control_timestep` in seconds)."""
+    from pipeline.sim.recording import changed_fields
+    from pipeline.sim.tasks import Simulation
+
+    simulation = Simulation(task)
+    changed = set().union(*(changed_fields(entry.plan.out) for entry in entries))
+    return {name: simulation.original(name) for name in changed}, {"control_timestep": simulation.control_timestep}
 
 
 def _mean_returns(task: str, entries: list["Entry"]) -> dict[str, float]:
@@ -137,14 +153,17 @@ def _recorded(entries: list["Entry"]) -> Iterator[tuple["Episode", "EpisodeFacts
 
 
 def _learn(task: str, settings: Params, path: Path) -> "Learning":
+    from pipeline.environments import make_env
     from pipeline.sim.behaviour import Learning, learn_sac
-    from pipeline.sim.env import TaskEnv
+    from pipeline.sim.gym_replay import require_deterministic
     from pipeline.sim.recording import read_arrays, write_arrays
     from pipeline.sim.schedule import sac_seed
 
     if not path.exists():
-        collect = settings.collect
-        env = TaskEnv(task, collect.action_repeat, collect.episode_steps)
+        collect, make = settings.collect, make_env(settings, task, seen=False)
+        if task in settings.environments:
+            require_deterministic(make, f"environments.{task}")
+        env = make()
         steps = collect.sac.steps
         learning = learn_sac(
             env, collect.sac, sac_seed(settings.seed), settings.compute.threads, lambda s: track(s, steps, "step", f"sac {task}")

@@ -8,14 +8,19 @@ from datasets.frames import Quality
 from pipeline.params import Params
 
 if TYPE_CHECKING:
+    from pipeline.sim.env import TaskEnv
+    from pipeline.sim.gym_env import GymEnv
     from pipeline.sim.source import Source
-    from trainers.protocols import Env
 
-CODE = ("pipeline/environments.py", "pipeline/sim/gym_env.py", "pipeline/sim/source.py")
+# what the data of a task of `environments` depends on, beside the code that all tasks share
+CODE = ("pipeline/environments.py", *(f"pipeline/sim/{name}.py" for name in ("gym_env", "gym_replay", "source")))
 
 
-def make_env(p: Params, task: str, seen: bool) -> "Callable[[], Env]":
-    """What makes one environment of `task`, picklable: an observation holds `state` and, where `seen`, `image`.
+def make_env(p: Params, task: str, seen: bool) -> "Callable[[], TaskEnv | GymEnv]":
+    """What makes one environment of `task`, picklable; it satisfies `trainers.protocols.Env`.
+
+    Args:
+        seen: whether its observations hold `image` beside `state`.
 
     Raises (when called):
         UserError: it cannot be made or rendered.
@@ -27,13 +32,39 @@ def make_env(p: Params, task: str, seen: bool) -> "Callable[[], Env]":
     return partial(_suite, task, repeat, steps, view)
 
 
-def _own(source: "Source", action_repeat: int, episode_steps: int, size: int | None) -> "Env":
+def environment_digest(source: "Source") -> str:
+    """Hex sha256 of an entry of `environments`, its code and the version of gymnasium: for keys.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    from importlib.metadata import version
+
+    from datasets.manifest import digest_of
+    from pipeline.sim.source import source_identity
+
+    return digest_of(source_identity(source) | {"gymnasium": version("gymnasium")})
+
+
+def check_environment(p: Params, task: str) -> None:
+    """That a task's own environment can be made, reset, acted in and seen.
+
+    Raises:
+        UserError: it cannot.
+    """
+    env = make_env(p, task, seen=True)()
+    env.reset(seed=0)
+    env.step(env.action_high)
+    env.close()
+
+
+def _own(source: "Source", action_repeat: int, episode_steps: int, size: int | None) -> "GymEnv":
     from pipeline.sim.gym_env import GymEnv
 
     return GymEnv(source, action_repeat, episode_steps, size)
 
 
-def _suite(task: str, action_repeat: int, episode_steps: int, view: "tuple[int, int | str, Quality] | None") -> "Env":
+def _suite(task: str, action_repeat: int, episode_steps: int, view: "tuple[int, int | str, Quality] | None") -> "TaskEnv":
     from pipeline.sim.env import TaskEnv, View
 
     return TaskEnv(task, action_repeat, episode_steps, None if view is None else View(*view))

@@ -59,6 +59,10 @@ class Params(Section):
         own = self.environments.get(task)
         return None if own is None else Source(task, own.make, json.dumps(own.kwargs, sort_keys=True))
 
+    def draws(self, task: str) -> bool:
+        """Whether a task is dm_control's: its states can be drawn again, under any look. Others have one, the default."""
+        return task not in self.imports and task not in self.environments
+
     @model_validator(mode="after")
     def _sizes_are_collected(self) -> "Params":
         missing = sorted(set(self.render.severities) - set(self.collect.size.severities)) if SIZE in self.render.axes else []

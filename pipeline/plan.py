@@ -44,9 +44,14 @@ def main(gpu: str = "", params: Path = Path("params.yaml")) -> None:
         raise UserError(f"--gpu {gpu}: no measured figures of it; {known}")
     if p.imports:
         print("imported tasks are left out: their size is known once they are collected")
-    counts = count(p)
     tasks = [task for task in p.tasks if task not in p.imports]
-    print(f"{len(tasks)} tasks, each {counts.rows:,} steps in the trajectory file and {counts.frames:,} frames under all looks")
+    own = [task for task in tasks if task in p.environments]
+    counts = count(p, one_look=tasks == own != [])  # of the larger tasks, which the table is about
+    looks = "the default look" if tasks == own != [] else "all looks"
+    print(f"{len(tasks)} tasks, each {counts.rows:,} steps in the trajectory file and {counts.frames:,} frames under {looks}")
+    if len(tasks) > len(own) > 0:
+        print(f"(environments of your own have fewer: {count(p, one_look=True).frames:,} frames)")
+    share = 1.0 if not tasks else sum(count(p, task in own).frames for task in tasks) / (len(tasks) * counts.frames)
     names = list(dict.fromkeys(canonical(name) for name in (p.encoder, *REFERENCES)))
     rate = _gemm_rate()
     print(f"\n{'encoder':>18} {'MB a task':>10} {'encode':>16} {'train':>16}   ({rate:.0f} GFLOP/s a core, one core)")
@@ -57,15 +62,21 @@ def main(gpu: str = "", params: Path = Path("params.yaml")) -> None:
             continue
         size, encode, bound = _encoding(p, name, counts, rate, gpu)
         train = sum(_training(p, name, a) * p.train.of(a).loop.updates for a in p.algorithms) * len(p.train.seeds)
-        total += (encode + train) * len(tasks)
+        total += (share * encode + train) * len(tasks)
         print(f"{name:>18} {size / 1e6:>10.1f} {('> ' if bound else '') + _span(encode):>16} {_span(train):>16}")
     print(f"\nall tasks, {len(p.train.seeds)} seeds of each, one thing after another: {_span(total)}")
 
 
-def count(p: Params) -> Counts:
-    """The frames that `collect` and `render` will make of one task."""
+def count(p: Params, one_look: bool = False) -> Counts:
+    """The frames that `collect` and `render` will make of one task, whose episodes have their full length.
+
+    Args:
+        one_look: whether it is an environment of the user's own.
+    """
     length = p.collect.episode_steps // p.collect.action_repeat + 1
     episodes, held_out = p.collect.episodes.total, p.collect.validation.total
+    if one_look:
+        return Counts(episodes * length, episodes * length)
     sized = len(p.collect.size.severities) * p.collect.size.looks_per_severity * p.collect.size.episodes.total
     trained = p.render.train_looks
     seen = 1 + len(trained.axes) * len(trained.severities) * trained.looks_per_severity

@@ -5,8 +5,9 @@
 
 The same stored physics states are restored and drawn: all episodes under the default look and under those that models train
 on (`render.train_looks`), the validation episodes under every other (axis x severity x draw of `render`), those with resized
-bodies under the look of axis size that they were collected for. Writes WebDataset tars of whole episodes, `looks.json`,
-`look_statistics.parquet` (what each look does to the pictures, measured) and `contact_sheet.png`.
+bodies under the look of axis size that they were collected for. A user's own environment (docs/environments.md) has one look:
+its episodes are played again and drawn, and refused if they come out otherwise. Writes WebDataset tars of whole episodes,
+`looks.json`, `look_statistics.parquet` (what each look does to the pictures, measured) and `contact_sheet.png`.
 
 The second form draws what has been rendered: every axis by severity as one picture, and a short video of each look.
 
@@ -17,7 +18,7 @@ Resume unit: one tar. Tiny variant: `render: {axes: [camera], severities: [1.0],
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.errors import UserError
+from datasets.errors import DataError, UserError
 from datasets.frames import (
     DEFAULT,
     Frames,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from datasets.episodes import EpisodeIndex
     from pipeline.sim.measure import LookStatistics
+    from pipeline.sim.source import Source
 
 STATISTICS = "look_statistics.parquet"
 SHEET = "contact_sheet.png"
@@ -69,6 +71,9 @@ def main(task: str, params: Path = Path("params.yaml"), contact_sheet: Path | No
         return
     if spec := settings.imports.get(task):
         _import(task, spec, settings, trajectories, frames)
+        return
+    if source := settings.source_of(task):
+        _play(source, settings, trajectories, frames)
         return
     _check_images(settings)
     key = {
@@ -100,6 +105,41 @@ def _import(task: str, spec: Import, settings: Params, trajectories: Path, out: 
         _write_statistics([], work.result / STATISTICS)
         save_frames_index(imported, work.result)
         save_contact_sheet(work.result / SHEET, work.result, imported, data.index)
+
+
+def _play(source: "Source", settings: Params, trajectories: Path, out: Path) -> None:
+    """Draw an environment of the user's own while its episodes are played again: one look, the default."""
+    from datasets.manifest import digest
+    from datasets.trajectories import TrajectoryReader
+    from pipeline.environments import CODE, environment_digest
+    from pipeline.parallel import map_shards, open_executor
+    from pipeline.pictures import save_contact_sheet
+    from pipeline.sim.gym_env import GymEnv
+    from pipeline.sim.gym_replay import PlayJob, play_shard
+
+    task, size, per_shard = source.name, settings.render.size, settings.render.episodes_per_shard
+    made_of = environment_digest(source)
+    key = {
+        "task": task, "size": size, "episodes_per_shard": per_shard, "trajectories": digest(trajectories), "environment": made_of,
+        "code": code_digest(*CODE, "pipeline/render.py", "pipeline/pictures.py", "datasets/frames.py"),
+    }  # fmt: skip
+    with open_work("render", out, key) as work, TrajectoryReader(trajectories) as data:
+        if work is None:
+            return
+        if data.index.meta.get("environment") != made_of:
+            raise DataError(f"{source.key} changed since {trajectories} was collected; run collect again")
+        shards = _shards(data.index, DEFAULT_LOOK, per_shard)
+        (work.result / DEFAULT).mkdir(exist_ok=True)
+        jobs = [PlayJob(trajectories, source, size, tuple(s.episodes), work.result / s.file) for s in shards]
+        missing = [job for job in jobs if not job.out.exists()]
+        with open_executor(settings.compute) as pool:
+            done = map_shards(play_shard, missing, pool)
+            for _ in track(done, len(jobs), "shard", f"render {task}", initial=len(jobs) - len(missing)):
+                pass
+        rendered = Frames(task, size, GymEnv(source, 1, 1).camera, "own", [FrameSet(DEFAULT_LOOK, shards)])
+        _write_statistics([], work.result / STATISTICS)
+        save_frames_index(rendered, work.result)
+        save_contact_sheet(work.result / SHEET, work.result, rendered, data.index)
 
 
 def _render(task: str, settings: Params, trajectories: Path, work: Work) -> None:

@@ -61,6 +61,10 @@ def shown_beside(
         caption = f"{task}, {index.size} × {index.size} pixels, {index.quality} rendering: the same states under every look."
         if task in p.imports:
             caption = f"{task}, {index.size} × {index.size} pixels, imported: one moment of a held-out episode."
+        if task in p.environments:
+            caption = (
+                f"{task}, {index.size} × {index.size} pixels, drawn by {p.environments[task].make}: one moment of an episode."
+            )
         statistics = look_statistics(frames[task])
         measured = statistics.drop("task", "variant", "body_contrast_default", "states").with_columns(pl.col(pl.Float64).round(3))
         looks.append(Look(task, sheet.read_bytes(), caption, measured))

@@ -11,8 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.sim.env import TaskEnv
-from pipeline.sim.recording import Act
+from pipeline.sim.recording import Act, Simulated
 
 _LOG_STD_LIMITS = (-20.0, 2.0)  # of stable-baselines3's actor
 
@@ -98,7 +97,7 @@ class Learning:
 
 
 def learn_sac(
-    env: TaskEnv, settings: SacSettings, seed: int, threads: int, track: Callable[[Sequence[int]], Iterable[int]]
+    env: Simulated, settings: SacSettings, seed: int, threads: int, track: Callable[[Sequence[int]], Iterable[int]]
 ) -> Learning:
     """Train SAC on `env`'s state, from its seed: the same seed and thread count give the same bits on a CPU.
 
@@ -141,7 +140,7 @@ def _actor_weights(actor: Any) -> dict[str, NDArray[np.float32]]:
     return weights
 
 
-def _recorder(env: TaskEnv, seed: int) -> Any:
+def _recorder(env: Simulated, seed: int) -> Any:
     """`env` as SAC wants it (a plain state vector), keeping each finished episode's reset seed and actions."""
     import gymnasium
 

@@ -50,6 +50,7 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self, task: str, action_repeat: int, episode_steps: int, view: View | None = None, look: Look | None = None
     ) -> None:
         self.simulation = Simulation(task, look if view is None else view.look)
+        self.has_state = True
         self._repeat, self._length = action_repeat, episode_steps
         self._renderer: Renderer | None = None
         self.action_low, self.action_high = self.simulation.action_low, self.simulation.action_high
@@ -87,6 +88,10 @@ class TaskEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     def physics_state(self) -> NDArray[np.float64]:
         """float64 [P], MuJoCo's full integration state, for recording."""
         return self.simulation.state()
+
+    def model_changes(self) -> dict[str, NDArray[np.float64]]:
+        """The model fields that this episode's reset changed, for recording."""
+        return self.simulation.model_changes()
 
     def render(self) -> NDArray[np.uint8] | None:
         """The image of the present state, None without a view."""

@@ -48,6 +48,7 @@ class GymEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.action_low, self.action_high = -np.ones(count, np.float32), np.ones(count, np.float32)
         self.action_space = Box(self.action_low, self.action_high, dtype=np.float32)
         self.has_state = self._vector is not None
+        self.camera = "render" if self._image is None else self._image or "observation"
         flat = 1 if self._vector is None else int(np.prod(_flat_space(source, self._vector).shape))
         spaces: dict[str, Space[Any]] = {"state": Box(-np.inf, np.inf, (flat,), np.float32)}
         if size is not None:

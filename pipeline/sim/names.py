@@ -61,4 +61,4 @@ TASKS: dict[str, tuple[str, str]] = {
 
 def field_camera(task: str) -> int:
     """The camera that the field renders a task with: 0, but 2 for quadruped (as DreamerV2 and DrQ-v2 do)."""
-    return 2 if TASKS[task][0] == "quadruped" else 0
+    return 2 if task in TASKS and TASKS[task][0] == "quadruped" else 0

@@ -7,7 +7,9 @@ from pathlib import Path
 from datasets.frames import Look
 from pipeline.sim.behaviour import Actor, Learning
 from pipeline.sim.env import TaskEnv
-from pipeline.sim.recording import NOISES, read_arrays, record_episode, replayed, write_episode
+from pipeline.sim.gym_env import GymEnv
+from pipeline.sim.recording import NOISES, Simulated, read_arrays, record_episode, replayed, write_episode
+from pipeline.sim.source import Source
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Plan:
         seed: of the task's reset and of the policy's own draws.
         learning: file of the SAC run, `Learning.arrays()`.
         look: whose body is simulated; None for the task's own.
+        source: of the user's own environment, where the task is one.
     """
 
     task: str
@@ -31,11 +34,12 @@ class Plan:
     learning: Path
     out: Path
     look: Look | None = None
+    source: Source | None = None
 
 
 def play(plan: Plan) -> None:
     """Play the episode and write `plan.out`."""
-    env = _env(plan.task, plan.action_repeat, plan.episode_steps, plan.look)
+    env = _env(plan.task, plan.action_repeat, plan.episode_steps, plan.look, plan.source)
     if plan.policy in NOISES:
         act = NOISES[plan.policy](env, plan.seed)
     elif plan.policy == "replay":
@@ -48,7 +52,9 @@ def play(plan: Plan) -> None:
 
 
 @lru_cache(maxsize=1)
-def _env(task: str, action_repeat: int, episode_steps: int, look: Look | None) -> TaskEnv:
+def _env(task: str, action_repeat: int, episode_steps: int, look: Look | None, source: Source | None) -> Simulated:
+    if source is not None:
+        return GymEnv(source, action_repeat, episode_steps)
     return TaskEnv(task, action_repeat, episode_steps, look=look)
 
 

@@ -10,17 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.episodes import ROW_ARRAYS, Episode
+from datasets.errors import UserError
 from pipeline.sim.env import TaskEnv
+from pipeline.sim.gym_env import GymEnv
 
+Simulated = TaskEnv | GymEnv  # what can be recorded
 Act = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # state float32 [O] -> action float32 [A]
 _MODEL = "model/"
+NOT_THE_SAME = "its environment is not deterministic given its seed and actions"
 _OU_THETA, _OU_SIGMA = 0.15, 0.3
 
 
-def record_episode(env: TaskEnv, seed: int, act: Act) -> Episode:
+def record_episode(env: Simulated, seed: int, act: Act) -> Episode:
     """Play the episode of `seed` with `act` to its end."""
     observation, _ = env.reset(seed=seed)
-    model = env.simulation.model_changes()
+    model = env.model_changes()
     none = np.zeros_like(env.action_low)
     rows: list[tuple[Any, ...]] = [(env.physics_state(), observation["state"], none, 0.0, 1.0, True, False)]
     ended = False
@@ -31,23 +35,35 @@ def record_episode(env: TaskEnv, seed: int, act: Act) -> Episode:
         ended = terminated or truncated
     columns = dict(zip(ROW_ARRAYS, (np.array(column) for column in zip(*rows, strict=True)), strict=True))
     columns |= {name: columns[name].astype(np.float32) for name in ("reward", "discount")}
+    if not env.has_state:  # the constant that stands for it is not the task's
+        columns["observation"] = np.empty((len(rows), 0), np.float32)
     return Episode(**columns, model=model)
 
 
 def replayed(actions: NDArray[np.float32]) -> Act:
-    """Repeat recorded actions, float32 [steps, A], in order."""
+    """Repeat recorded actions, float32 [steps, A], in order.
+
+    Raises (when called):
+        UserError: the episode goes on after the last of them, so it is not the one that was recorded.
+    """
     remaining = iter(actions)
-    return lambda state: next(remaining)
+
+    def act(state: NDArray[np.float32]) -> NDArray[np.float32]:
+        if (action := next(remaining, None)) is None:
+            raise UserError(f"an episode that ended after {len(actions)} steps goes on when it is played again: {NOT_THE_SAME}")
+        return action
+
+    return act
 
 
-def uniform(env: TaskEnv, seed: int) -> Act:
+def uniform(env: Simulated, seed: int) -> Act:
     """Uniformly random actions."""
     rng = np.random.Generator(np.random.PCG64(seed))
     low, span = env.action_low, env.action_high - env.action_low
     return lambda state: low + span * rng.random(low.shape, np.float32)
 
 
-def ornstein_uhlenbeck(env: TaskEnv, seed: int) -> Act:
+def ornstein_uhlenbeck(env: Simulated, seed: int) -> Act:
     """Temporally correlated noise: an Ornstein-Uhlenbeck process about the middle of the action range.
 
     x += -theta x + sigma N(0, 1) a step, in units of half the range, clipped to it (Lillicrap et al. 2015, arXiv 1509.02971,
@@ -65,7 +81,7 @@ def ornstein_uhlenbeck(env: TaskEnv, seed: int) -> Act:
     return act
 
 
-NOISES: dict[str, Callable[[TaskEnv, int], Act]] = {"uniform": uniform, "ou": ornstein_uhlenbeck}
+NOISES: dict[str, Callable[[Simulated, int], Act]] = {"uniform": uniform, "ou": ornstein_uhlenbeck}
 
 
 def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:

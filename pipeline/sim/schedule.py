@@ -63,7 +63,8 @@ class Schedule:
             checkpoints: after how many steps the `expert` and the `medium` policy were kept.
         """
         own = sorted(self._own_body(checkpoints), key=lambda entry: entry.facts.validation)  # stable
-        resized = [entry for n, look in enumerate(size_looks(self._settings)) for entry in self._resized(n, look, checkpoints)]
+        sizes = size_looks(self._settings, self.task)
+        resized = [entry for n, look in enumerate(sizes) for entry in self._resized(n, look, checkpoints)]
         return own + resized
 
     def _own_body(self, checkpoints: dict[str, int]) -> list[Entry]:
@@ -105,12 +106,15 @@ class Schedule:
         return min(self._learning.checkpoints, key=lambda steps: abs(steps - middle))
 
     def _plan(self, policy: str, index: int, seed: int, name: str, look: Look | None = None) -> Plan:
-        collect, out = self._settings.collect, self._folder / f"{name}.npz"
-        return Plan(self.task, collect.action_repeat, collect.episode_steps, policy, index, seed, self._file, out, look)
+        collect, out, source = self._settings.collect, self._folder / f"{name}.npz", self._settings.source_of(self.task)
+        repeat, steps = collect.action_repeat, collect.episode_steps
+        return Plan(self.task, repeat, steps, policy, index, seed, self._file, out, look, source)
 
 
-def size_looks(settings: Params) -> list[Look]:
-    """The looks of axis size that trajectories are collected for."""
+def size_looks(settings: Params, task: str) -> list[Look]:
+    """The looks of axis size that trajectories of `task` are collected for."""
+    if not settings.draws(task):
+        return []
     size = settings.collect.size
     return looks([SIZE], size.severities, size.looks_per_severity, settings.seed)
 
