@@ -11,16 +11,20 @@ from numpy.typing import NDArray
 from datasets.episodes import Episode
 from datasets.frames import DEFAULT_LOOK, Frames, Look, Quality, load_frames_index, read_frame_shard
 from pipeline.sim.env import TaskEnv, View
+from pipeline.sim.gym_env import GymEnv
+from pipeline.sim.recording import Simulated
 from pipeline.sim.replay import check_states, open_reader, open_replayer
+from pipeline.sim.source import Source
 
 
 @dataclass(frozen=True)
 class CheckJob:
-    """One episode to be checked, as a worker is told; `frames` None: without pictures."""
+    """One episode to be checked, as a worker is told; `frames` None: without pictures; `source`: of a user's own environment."""
 
     trajectories: Path
     frames: Path | None
     episode: int
+    source: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -57,19 +61,20 @@ def check_episode(job: CheckJob) -> Replayed:
     bodies = {look.variant: look for look in (DEFAULT_LOOK, *data.index.sizes)}
     look = bodies[data.index.variant[job.episode]]
     index = load_frames_index(job.frames) if job.frames is not None else None
-    env = _environment(job.trajectories, look, index.size if index else None, _camera(index), index.quality if index else "fast")
-    check_states(data, env.simulation)
+    size, quality = (index.size, index.quality) if index else (None, "fast")
+    env = _environment(job.trajectories, look, size, _camera(index), quality, job.source)
+    if isinstance(env, TaskEnv):
+        check_states(data, env.simulation)
     stored = data.episode(job.episode)
     pictures = _stored_frames(job, index, look) if index is not None else []
     again, seen = _simulate(env, int(data.index.seed[job.episode]), stored)
     same = np.zeros(len(stored.reward), bool)
     if index is not None and pictures:
-        replayer = open_replayer(job.trajectories, look, index.size, _camera(index), index.quality)
-        first = data.index.rows_of(job.episode).start
-        drawn = (replayer.frame(first + t) for t in range(len(stored.reward)))
+        drawn = iter(pictures) if job.source else _drawn(job, look, index)
         for t, (a, b, c) in enumerate(zip(pictures, seen, drawn, strict=True)):
             same[t] = np.array_equal(a, b) and np.array_equal(a, c)
-    rows = [getattr(stored, name) == getattr(again, name) for name in ("physics", "observation", "discount", "is_terminal")]
+    names = ("physics", "observation", "discount", "is_terminal") if env.has_state else ("physics", "discount", "is_terminal")
+    rows = [getattr(stored, name) == getattr(again, name) for name in names]
     states = np.logical_and.reduce([r.reshape(len(r), -1).all(axis=1) for r in rows])
     rewards = stored.reward == again.reward
     return Replayed(
@@ -78,14 +83,25 @@ def check_episode(job: CheckJob) -> Replayed:
 
 
 @lru_cache(maxsize=1)
-def _environment(trajectories: Path, look: Look, size: int | None, camera: int | str, quality: Quality) -> TaskEnv:
+def _environment(
+    trajectories: Path, look: Look, size: int | None, camera: int | str, quality: Quality, source: Source | None
+) -> Simulated:
     """As the episodes were recorded, kept for the worker's next one; without a size nothing is drawn."""
     index = open_reader(trajectories).index
-    view = None if size is None else View(size, camera, quality, look)
-    return TaskEnv(index.task, int(index.meta["action_repeat"]), int(index.meta["episode_steps"]), view, look)
+    repeat, steps = int(index.meta["action_repeat"]), int(index.meta["episode_steps"])
+    if source is not None:
+        return GymEnv(source, repeat, steps, size)
+    return TaskEnv(index.task, repeat, steps, None if size is None else View(size, camera, quality, look), look)
 
 
-def _simulate(env: TaskEnv, seed: int, stored: Episode) -> tuple[Episode, Iterator[NDArray[np.uint8]]]:
+def _drawn(job: CheckJob, look: Look, index: Frames) -> Iterator[NDArray[np.uint8]]:
+    """Pictures of the stored states."""
+    replayer = open_replayer(job.trajectories, look, index.size, _camera(index), index.quality)
+    rows = open_reader(job.trajectories).index.rows_of(job.episode)
+    return (replayer.frame(row) for row in range(rows.start, rows.stop))
+
+
+def _simulate(env: Simulated, seed: int, stored: Episode) -> tuple[Episode, Iterator[NDArray[np.uint8]]]:
     """The episode anew; its pictures lie in memory (one episode's)."""
     first, _ = env.reset(seed=seed)
     columns = [(env.physics_state(), first["state"], 0.0, 1.0, False)]
