@@ -105,9 +105,7 @@ def _collect(task: str, settings: Params, about: "Meta", work: Work) -> None:
     schedule = Schedule(task, settings, _learn(task, settings, path), path, work.folder / "episodes")
     with process_pool(settings.compute.workers) as pool:
         returns = _evaluate(schedule, pool)
-        expert = max(returns, key=lambda steps: returns[steps])
-        floor = min(0.0, *returns.values())  # where rewards can be negative, half of a return says little
-        medium = min(returns, key=lambda steps: abs(returns[steps] - (floor + returns[expert]) / 2))
+        expert, medium = expert_and_medium(returns)
         log(f"{task}: expert {returns[expert]:.0f} (after {expert} steps), medium {returns[medium]:.0f} (after {medium})")
         entries = schedule.entries({"expert": expert, "medium": medium})
         _play([entry.plan for entry in entries], pool, f"collect {task}")
@@ -119,6 +117,16 @@ def _collect(task: str, settings: Params, about: "Meta", work: Work) -> None:
     meta |= _mean_returns(task, entries) | about
     require_space(work.result / FILE, sum(entry.plan.out.stat().st_size for entry in entries))
     write_trajectories(work.result / FILE, task, _recorded(entries), meta, original)
+
+
+def expert_and_medium(returns: dict[int, float]) -> tuple[int, int]:
+    """The checkpoint of the best return, and that whose return is nearest to half of it.
+
+    Where returns are negative, which only environments of the user's own give, half is counted from the lowest.
+    """
+    expert = max(returns, key=lambda steps: returns[steps])
+    half = (min(0.0, *returns.values()) + returns[expert]) / 2
+    return expert, min(returns, key=lambda steps: abs(returns[steps] - half))
 
 
 def _model_and_time(task: str, entries: list["Entry"]) -> "tuple[dict[str, NDArray[Any]], Meta]":

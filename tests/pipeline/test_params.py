@@ -113,6 +113,12 @@ def test_the_committed_params_are_the_embedded_preset():
             {"mine": {"format": "rlds", "path": "x", "quality": "a", "validation": 0.1}},
             ["imports.mine.format", "vd4rl"],
         ),
+        ("environments", {"My-env": {"make": "Pendulum-v1"}}, ["environments.My-env", "a-z"]),
+        ("environments", {"walker_walk": {"make": "Pendulum-v1"}}, ["environments.walker_walk", "suite"]),
+        ("environments", {"mine": {}}, ["environments.mine.make", "missing"]),
+        ("environments", {"mine": {"make": "a:b:c"}}, ["environments.mine.make", "a:b:c"]),
+        ("environments", {"mine": {"make": "Pendulum-v1", "kwargs": 3}}, ["environments.mine.kwargs", "dictionary"]),
+        ("environments", {"mine": {"make": "Pendulum-v1", "kwarg": {}}}, ["environments.mine.kwarg", "unknown key"]),
     ],
 )
 def test_a_wrong_value_is_named(params_file, key, value, words):
@@ -204,6 +210,22 @@ def test_an_import_can_be_a_task(params_file):
 def test_a_task_near_an_imports_name_is_suggested(params_file):
     entry = {"path": "somewhere", "quality": "mixed", "validation": 0.1}
     assert "did you mean 'my_data'?" in mistake(params_file({"tasks": ["my_dta"], "imports": {"my_data": entry}}))
+
+
+def test_an_environment_can_be_a_task(params_file):
+    params = load_params(
+        params_file({"tasks": ["mine"], "environments": {"mine": {"make": "Pendulum-v1", "kwargs": {"g": 9.0}}}})
+    )
+    source = params.source_of("mine")
+    assert (source.name, source.make, source.kwargs) == ("mine", "Pendulum-v1", '{"g": 9.0}')
+    assert params.source_of("cartpole_swingup") is None
+    assert "did you mean 'mine'?" in mistake(params_file({"tasks": ["mne"]}))
+
+
+def test_two_tasks_cannot_bear_one_name(params_file):
+    imported = {"mine": {"path": "x", "quality": "expert", "validation": 0.1}}
+    message = mistake(params_file({"imports": imported, "environments": {"mine": {"make": "Pendulum-v1"}}}))
+    assert "environments.mine: imports has a task of that name" in message
 
 
 def test_a_named_size_replaces_the_numbers_beside_it(params_file):
