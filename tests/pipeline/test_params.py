@@ -213,13 +213,12 @@ def test_a_task_near_an_imports_name_is_suggested(params_file):
 
 
 def test_an_environment_can_be_a_task(params_file):
-    params = load_params(
-        params_file({"tasks": ["mine"], "environments": {"mine": {"make": "Pendulum-v1", "kwargs": {"g": 9.0}}}})
-    )
+    entries = {"mine": {"make": "Pendulum-v1", "kwargs": {"g": 9.0}}}
+    params = load_params(params_file({"tasks": ["mine"], "environments": entries}))
     source = params.source_of("mine")
     assert (source.name, source.make, source.kwargs) == ("mine", "Pendulum-v1", '{"g": 9.0}')
     assert params.source_of("cartpole_swingup") is None
-    assert "did you mean 'mine'?" in mistake(params_file({"tasks": ["mne"]}))
+    assert "did you mean 'mine'?" in mistake(params_file({"tasks": ["mne"], "environments": entries}))
 
 
 def test_two_tasks_cannot_bear_one_name(params_file):
