@@ -54,10 +54,11 @@ class Params(Section):
 
     def source_of(self, task: str) -> "Source | None":
         """Where the environment of a task of `environments` comes from; None for other tasks."""
+        if (own := self.environments.get(task)) is None:
+            return None
         from pipeline.sim.source import Source
 
-        own = self.environments.get(task)
-        return None if own is None else Source(task, own.make, json.dumps(own.kwargs, sort_keys=True))
+        return Source(task, own.make, json.dumps(own.kwargs, sort_keys=True))
 
     def draws(self, task: str) -> bool:
         """Whether a task is dm_control's: its states can be drawn again, under any look. Others have one, the default."""

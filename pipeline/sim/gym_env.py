@@ -125,6 +125,10 @@ class GymEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
                 raise UserError(
                     f"{self._source.key}: an observation of {state.size} numbers, its observation_space says {expected[0]}"
                 )
+            if not np.isfinite(state).all():
+                raise UserError(
+                    f"{self._source.key}: the observation after {self._elapsed} steps of seed {self.seed} is not finite"
+                )
         return {"state": state} if self._size is None else {"state": state, "image": self.render()}  # type: ignore[dict-item]
 
 

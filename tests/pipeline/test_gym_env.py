@@ -207,6 +207,7 @@ def test_what_it_is_made_of_changes_with_its_file_and_arguments_alone(tmp_path):
         ("def render(self):\n    return None", "gave NoneType, uint8"),
         ("def render(self):\n    return np.zeros((8, 8))", r"gave float64 \[8, 8\], uint8"),
         ("def step(self, action):\n    return self.seen(), np.nan, False, False, {}", "reward after 1 steps of seed 0 is nan"),
+        ("def seen(self):\n    return np.float32([0, np.nan])", "observation after 0 steps of seed 0 is not finite"),
         ("def __init__(self):\n    raise KeyError('no assets')", "cannot be made: KeyError: 'no assets'"),
     ],
 )
