@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
 from pipeline import training
+from pipeline.environments import CODE as ENVIRONMENT
 from pipeline.log import log, track
 from pipeline.params import Params, canonical
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from trainers.agent.play import Player
     from trainers.data import Held, Rows
     from trainers.models import Model
-    from trainers.protocols import Env, Environments
+    from trainers.protocols import Environments
 
 AGENT = (
     "__init__", "actor", "agent", "behaviour", "critic", "dreamer", "environment_process", "environment_worker", "environments",
@@ -29,7 +30,7 @@ AGENT = (
 CODE = (
     *(f"pipeline/{name}.py" for name in ("finetune", "acting", "looks", "observe", "encoders/area", "sim/env", "sim/tasks")),
     *(f"trainers/agent/{name}.py" for name in AGENT),
-    *(f"trainers/tdmpc2/{name}.py" for name in ("agent", "planner")), *training.CODE,
+    *(f"trainers/tdmpc2/{name}.py" for name in ("agent", "planner")), *training.CODE, *ENVIRONMENT,
 )  # fmt: skip
 LEARNS_ONLINE = ("dreamerv3", "tdmpc2")  # algorithms with an agent
 ONLINE, OFFLINE_ONLY, FROM_NOTHING = "online", "offline_only", "from_nothing"  # the arms
@@ -106,7 +107,7 @@ def run_arm(arm: Arm) -> None:
         name = f"finetune {arm.algorithm} {arm.encoder} {arm.name} seed {arm.seed}"
         looks = {
             look.variant: partial(_player, p, arm.task, look, encoder, agent)
-            for look in looks_of(p)
+            for look in looks_of(p, arm.task)
             if look.axis == DEFAULT or encoder.needs_image or not look.paired
         }
         progress = OnlineTrainer(config, agent, replay, player, arm.folder, name, track, log, looks).run()
@@ -124,19 +125,13 @@ def _player(p: Params, task: str, look: "Look", encoder: "ObservationEncoder", a
 
 def _environments(p: Params, task: str, count: int, seen: bool, look: "Look | None" = None) -> "Environments":
     """Here or in processes; `seen` where they render."""
+    from pipeline.environments import make_env
     from trainers.agent.environments import Here, Processes
 
-    make, compute = partial(_environment, p, task, seen, look), p.compute
+    make, compute = make_env(p, task, seen, look), p.compute
     if compute.env_processes == 0:
         return Here(make, count)
     return Processes(make, count, compute.env_timeout_s, log, compute.env_processes)
-
-
-def _environment(p: Params, task: str, seen: bool, look: "Look | None") -> "Env":
-    from pipeline.sim.env import TaskEnv, View
-
-    view = View(p.render.size, p.render.camera_of(task), p.render.quality, look) if seen else None
-    return TaskEnv(task, p.collect.action_repeat, p.collect.episode_steps, view)
 
 
 def _replay(arm: Arm, data: "Trajectories", rows: "Rows") -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from datasets.frames import Quality
+from datasets.frames import Look, Quality
 from pipeline.params import Params
 
 if TYPE_CHECKING:
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 CODE = ("pipeline/environments.py", *(f"pipeline/sim/{name}.py" for name in ("gym_env", "gym_replay", "source")))
 
 
-def make_env(p: Params, task: str, seen: bool) -> "Callable[[], TaskEnv | GymEnv]":
+_View = tuple[int, int | str, Quality, Look | None]
+
+
+def make_env(p: Params, task: str, seen: bool, look: Look | None = None) -> "Callable[[], TaskEnv | GymEnv]":
     """What makes one environment of `task`, picklable; it satisfies `trainers.protocols.Env`.
 
     Args:
         seen: whether its observations hold `image` beside `state`.
+        look: that it is seen, or only simulated, under; None: the default, the only one of the user's own.
 
     Raises (when called):
         UserError: it cannot be made or rendered.
@@ -28,8 +32,8 @@ def make_env(p: Params, task: str, seen: bool) -> "Callable[[], TaskEnv | GymEnv
     repeat, steps = p.collect.action_repeat, p.collect.episode_steps
     if source := p.source_of(task):
         return partial(_own, source, repeat, steps, p.render.size if seen else None)
-    view = (p.render.size, p.render.camera_of(task), p.render.quality) if seen else None
-    return partial(_suite, task, repeat, steps, view)
+    view = (p.render.size, p.render.camera_of(task), p.render.quality, look) if seen else None
+    return partial(_suite, task, repeat, steps, view, look)
 
 
 def environment_digest(source: "Source") -> str:
@@ -64,7 +68,7 @@ def _own(source: "Source", action_repeat: int, episode_steps: int, size: int | N
     return GymEnv(source, action_repeat, episode_steps, size)
 
 
-def _suite(task: str, action_repeat: int, episode_steps: int, view: "tuple[int, int | str, Quality] | None") -> "TaskEnv":
+def _suite(task: str, action_repeat: int, episode_steps: int, view: "_View | None", look: Look | None) -> "TaskEnv":
     from pipeline.sim.env import TaskEnv, View
 
-    return TaskEnv(task, action_repeat, episode_steps, None if view is None else View(*view))
+    return TaskEnv(task, action_repeat, episode_steps, None if view is None else View(*view), look)

@@ -53,7 +53,8 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
         "encoder": canonical(encoder), "task": task, "algorithm": algorithm, "preset": p.preset,
         "finetune": p.finetune.of(algorithm), "seeds": p.train.seeds, "train": p.train.of(algorithm).identity,
         "episode": [p.collect.action_repeat, p.collect.episode_steps],
-        "view": [p.render.size, p.render.camera_of(task), p.render.quality], "looks": [asdict(look) for look in looks_of(p)],
+        "view": [p.render.size, p.render.camera_of(task), p.render.quality],
+        "looks": [asdict(look) for look in looks_of(p, task)],
         "compute": p.compute.identity,
         "code": code_digest(*CODE, *training.OWN_CODE[algorithm]), **{name: digest(folder) for name, folder in inputs.items()},
     }  # fmt: skip
@@ -98,7 +99,7 @@ def _collect_results(arms: list[Arm], result: Path) -> None:
 
     from trainers.checkpoint import load_torch, save_torch
 
-    looks = {look.variant: look for look in looks_of(arms[0].params)}
+    looks = {look.variant: look for look in looks_of(arms[0].params, arms[0].task)}
     evaluations: list[dict[str, Any]] = []
     evaluated: list[dict[str, Any]] = []
     episodes: list[dict[str, Any]] = []

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from datasets.errors import DataError, UserError
 from datasets.frames import (
     DEFAULT,
+    DEFAULT_LOOK,
     Frames,
     FrameSet,
     FrameShard,
@@ -179,7 +180,7 @@ def _looks(settings: Params, index: "EpisodeIndex") -> list[Look]:
     Raises:
         UserError: looks of axis size are asked for that were not collected.
     """
-    wanted = looks_of(settings)
+    wanted = looks_of(settings, index.task)
     for look in wanted:
         if not look.paired and look not in index.sizes:
             raise UserError(

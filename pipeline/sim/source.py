@@ -1,7 +1,7 @@
 """Where an environment of the user's own comes from: a registered Gymnasium id, or a function in a file or module.
 
 Pendulum-v1, package.module:Id-v0    an id, as `gymnasium.make` understands it
-environments/point.py:Point          FILE.py:FUNCTION (or a class), run on purpose: it is the user's own code
+pipeline/own/point.py:Point          FILE.py:FUNCTION (or a class), run on purpose: it is the user's own code
 package.module:function              the same in a module that can be imported from here
 """
 

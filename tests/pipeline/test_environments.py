@@ -29,10 +29,10 @@ from tests.synthetic import ROOT, make_trajectories, write_params
 
 TASK, REPEAT, STEPS, SIZE = "point", 2, 24, 32
 TRAJECTORIES, FRAMES = Path("data/trajectories") / TASK, Path("data/frames") / TASK
-POINT = (ROOT / "environments" / "point.py").read_text()
+POINT = (ROOT / "pipeline" / "own" / "point.py").read_text()
 
 
-def settings(values: dict[str, Any], make: str = "environments/point.py:Point", tasks: tuple[str, ...] = (TASK,)) -> None:
+def settings(values: dict[str, Any], make: str = "pipeline/own/point.py:Point", tasks: tuple[str, ...] = (TASK,)) -> None:
     tiny(values)
     values.update(tasks=list(tasks), environments={TASK: {"make": make}})
     values["compute"]["workers"] = 1
@@ -45,8 +45,8 @@ def settings(values: dict[str, Any], make: str = "environments/point.py:Point", 
 
 
 def write_study(root: Path, **changes: Any) -> None:
-    (root / "environments").mkdir(exist_ok=True)
-    (root / "environments" / "point.py").write_text(POINT)
+    (root / "pipeline" / "own").mkdir(parents=True, exist_ok=True)
+    (root / "pipeline" / "own" / "point.py").write_text(POINT)
     write_params(root, lambda values: settings(values, **changes))
 
 
@@ -137,14 +137,14 @@ def test_only_its_own_note_changes_with_its_file(tmp_path, monkeypatch):
     validate.main()
     notes = {task: Path(f"data/environments/{task}.json").read_text() for task in (TASK, "cartpole_swingup")}
     assert json.loads(notes["cartpole_swingup"]) == {"environment": None}
-    (tmp_path / "environments" / "point.py").write_text(POINT.replace("-4 *", "-3 *"))
+    (tmp_path / "pipeline" / "own" / "point.py").write_text(POINT.replace("-4 *", "-3 *"))
     validate.main()
     assert Path("data/environments/cartpole_swingup.json").read_text() == notes["cartpole_swingup"]
     assert Path(f"data/environments/{TASK}.json").read_text() != notes[TASK]
 
 
 def test_a_file_that_changed_since_is_refused(inside):
-    file = inside / "environments" / "point.py"
+    file = inside / "pipeline" / "own" / "point.py"
     file.write_text(POINT.replace("-4 *", "-3 *"))
     try:
         with pytest.raises(DataError, match=r"environments\.point changed since .* was collected; run collect again"):
@@ -211,8 +211,8 @@ def test_render_refuses_an_episode_that_comes_out_otherwise(tmp_path, changed):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        ("environments/pont.py:Point", r"environments/pont\.py is missing"),
-        ("environments/point.py:Pont", "has no function or class 'Pont'"),
+        ("pipeline/own/pont.py:Point", r"pipeline/own/pont\.py is missing"),
+        ("pipeline/own/point.py:Pont", "has no function or class 'Pont'"),
         ("Pendulm-v1", "cannot be made: NameNotFound"),
         ("blind.py:Env", r"render\(\) gave NoneType, uint8 \[H, W, 3\] expected"),
         ("free.py:Env", "is not bounded"),
@@ -244,6 +244,6 @@ def test_the_docs_show_the_environment_that_is_tested(params_file: Callable[...,
     text = (ROOT / "docs" / "environments.md").read_text()
     shown = re.search(r"```python\n(.*?)```", text, re.S)
     assert shown is not None and POINT.endswith(shown[1])
-    assert "point: {make: environments/point.py:Point, kwargs: {}}" in text
-    entry = {"make": "environments/point.py:Point", "kwargs": {}}
+    assert "point: {make: pipeline/own/point.py:Point, kwargs: {}}" in text
+    entry = {"make": "pipeline/own/point.py:Point", "kwargs": {}}
     assert load_params(params_file({"tasks": ["point"], "environments": {"point": entry}})).source_of("point") is not None
