@@ -102,3 +102,45 @@ def test_encode(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("ENCORE_STORE", str(tmp_path / "roomy"))
     assert encode().returncode == 0
     assert digest(project / "data" / "embeddings" / TASK / "scratch") == found
+
+
+def test_finetune_goes_on_with_the_episodes_it_has(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Replay grows until the disk is full; what was played before is still there, and the run ends as one with room does."""
+    from pipeline import encode, train
+    from tests.pipeline.test_finetune import _tiny
+    from tests.synthetic import TASK, enter_project, make_trajectories, write_params
+    from trainers.agent.episodes import load_episodes
+
+    def change(values):
+        _tiny(values)
+        values["finetune"].update(arms=["from_nothing"], eval_looks="never", env_steps=400)
+
+    project = tmp_path / "project"
+    project.mkdir()
+    enter_project(project, monkeypatch, make_trajectories())
+    write_params(project, change)
+    monkeypatch.setenv("ENCORE_STORE", str(tmp_path / "store"))
+    pretrain.main("scratch", TASK)
+    encode.main("scratch", TASK)
+    train.main("scratch", TASK, "dreamerv3")
+    out = Path("results/online/scratch") / TASK / "dreamerv3"
+    store = small_disk / "store"
+
+    def finetune(store: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline.finetune", "--encoder", "scratch", "--task", TASK, "--algorithm", "dreamerv3"],
+            capture_output=True, text=True, check=False,
+            env=os.environ | {"ENCORE_STORE": str(store), "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+
+    refused(finetune(store))
+    assert not out.exists()
+    rounds = sorted(store.glob("work/finetune/*/*/episodes-*.npz"))
+    assert rounds and all(len(load_episodes(file)) == 2 for file in rounds)
+    enlarge(small_disk)
+    done = finetune(store)
+    assert done.returncode == 0 and "resuming finetune" in done.stderr, done.stderr
+    whole = digest(out)
+    shutil.rmtree(out)
+    assert finetune(tmp_path / "store").returncode == 0
+    assert digest(out) == whole

@@ -16,7 +16,7 @@ from pipeline.sim.source import Source, source_identity
 from tests.own_environments import write_environment
 from tests.synthetic import ROOT
 
-POINT = Source("point", f"{ROOT / 'environments' / 'point.py'}:Point")
+POINT = Source("point", f"{ROOT / 'pipeline' / 'own' / 'point.py'}:Point")
 
 
 def own(tmp_path: Path, body: str, kwargs: str = "{}") -> Source:
