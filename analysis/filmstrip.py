@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from analysis.chosen import best_episode
+
 MOMENTS = 8
-_ORDER = ("expert", "replay", "medium", "random")  # behaviour that is shown, where there is some
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ class Filmstrip:
 
 def chosen_episode(traces: pl.DataFrame) -> tuple[str, int]:
     """Quality and index of the episode that is shown: of the best behaviour that was traced."""
-    named = traces.select("quality", "episode").unique().sort("quality", "episode").rows()
-    return min(named, key=lambda row: (_ORDER.index(row[0]) if row[0] in _ORDER else len(_ORDER), row))
+    return best_episode(traces.select("quality", "episode").unique().rows())
 
 
 def moments(steps: int) -> list[int]:

@@ -12,6 +12,8 @@ import polars as pl
 from analysis.cards import Card
 from analysis.charts import Figure, Panel, style
 from analysis.filmstrip import Filmstrip
+from analysis.recordings import Recorded
+from analysis.strip_layout import GAP, HEIGHT, LABELS, ROWS, SIDE, TRACE, layout
 from analysis.verdicts import Told
 
 _FOLDER = Path(__file__).parent / "page"
@@ -33,6 +35,7 @@ class Section:
     headline: pl.DataFrame | None
     figures: list[Figure]
     filmstrip: Filmstrip | None = None
+    recorded: Recorded | None = None
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,13 @@ def render_page(page: Page, svgs: Mapping[tuple[str, str, int], str]) -> str:
         "base64": _base64,
         "json": _json,
         "heading": _heading,
+        "layout": layout,
+        "deviations": _deviations,
     }
     colours = {name: (colour, _GLYPHS[shape]) for name, (colour, shape) in style(page.encoders).items()}
     return environment.get_template("report.html.j2").render(
         page=page, svgs=svgs, colours=colours, vega=vl_convert.javascript_bundle(vl_version=_vega_lite_version()),  # type: ignore[call-arg]
-
+        strip={"side": SIDE, "gap": GAP, "height": HEIGHT, "labels": LABELS, "rows": ROWS, "trace": TRACE},
         css=(_FOLDER / "report.css").read_text(), script=(_FOLDER / "report.js").read_text(),
     )  # fmt: skip
 
@@ -143,6 +148,10 @@ def _cell(value: Any) -> str:
         text = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
         return text.replace("-", "\N{MINUS SIGN}", 1) if text.startswith("-") else text
     return str(value)
+
+
+def _deviations(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
 
 
 def _heading(column: str) -> str:

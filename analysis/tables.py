@@ -52,6 +52,17 @@ CALIBRATION: dict[str, pl.DataType] = {
     "width": pl.Float64(),
 }  # fmt: skip
 
+RECORDINGS: dict[str, pl.DataType] = {
+    **REWARD_ERROR, "space": pl.String(),
+    **{
+        f"{of}nearest_{name}": kind
+        for of in ("", "true_")
+        for name, kind in (
+            ("episode", pl.Int32()), ("t", pl.Int32()), ("distance", pl.Float32()), ("state_distance", pl.Float32())
+        )
+    },
+}  # fmt: skip
+
 PROBES: dict[str, pl.DataType] = {
     **_ENCODER, **_LOOK, **_EPISODE, "target": pl.String(), "method": pl.String(), "n": pl.Int64(), "value": pl.Float64(),
 }  # fmt: skip
@@ -82,6 +93,7 @@ COSTS: dict[str, pl.DataType] = {
 TABLES: dict[str, dict[str, pl.DataType]] = {
     "reward_error": REWARD_ERROR, "learning": LEARNING, "online": ONLINE, "looks": LOOKS, "costs": COSTS,
     "dynamics": DYNAMICS, "calibration": CALIBRATION, "probes": PROBES, "properties": PROPERTIES, "manifold": MANIFOLD,
+    "recordings": RECORDINGS,
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from analysis.findings import caveat, findings
 from analysis.metrics import DIGITS
 from analysis.online import curves, ends
 from analysis.page import Look, Page, Section, render_page, static_svg
+from analysis.recordings import Frame, recorded
 from analysis.results import Results
 from analysis.verdicts import summary, told
 
@@ -42,6 +43,7 @@ class Context:
         commit: of the code that made the page; empty where it is not known.
         evidence: what was measured beside reward error.
         frames: task -> look's variant -> step -> PNG, of the episode that a filmstrip shows (`filmstrip.chosen_episode`).
+        recordings: imagined rollouts (`tables.RECORDINGS`). recorded: task -> frame -> PNG, those that they need.
     """
 
     preset: str
@@ -54,6 +56,8 @@ class Context:
     commit: str = ""
     evidence: Evidence = field(default_factory=Evidence)
     frames: Mapping[str, Mapping[str, Mapping[int, bytes]]] = field(default_factory=dict)
+    recordings: pl.DataFrame = field(default_factory=pl.DataFrame)
+    recorded: Mapping[str, Mapping[Frame, bytes]] = field(default_factory=dict)
 
 
 def write_report(results: Results, context: Context, folder: Path) -> None:
@@ -114,6 +118,7 @@ def _section(results: Results, task: str, algorithm: str, context: Context) -> S
         headline=headline(results, task, algorithm),
         figures=[figure for figure in figures if figure is not None],
         filmstrip=filmstrip(results.traces, task, algorithm, results.encoders, context.frames.get(task, {})),
+        recorded=recorded(context.recordings, task, algorithm, results.encoders, context.recorded.get(task, {})),
     )
 
 

@@ -3,8 +3,9 @@
     python -m pipeline.evaluate --encoder state --task cartpole_swingup --algorithm dreamerv3
 
 Writes `results/parts/ENCODER/TASK/ALGORITHM/`: `reward_error.parquet`, one row per prediction; `dynamics.parquet` and
-`calibration.parquet`, one row per episode (docs/tables.md); `latents.parquet`, `learning.parquet`. Tiny variant: in a copy of
-params.yaml set `evaluate.horizon: 2` and `evaluate.long_starts: 0`, then add `--params COPY`.
+`calibration.parquet`, one row per episode; `recordings.parquet`, one imagined episode (docs/tables.md); `latents.parquet`,
+`learning.parquet`. Tiny variant: in a copy of params.yaml set `evaluate.horizon: 2` and `evaluate.long_starts: 0`, then add
+`--params COPY`.
 """
 
 from pathlib import Path
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from datasets.frames import Look
     from trainers.evaluate import Latents, Predictions
     from trainers.probes.measures import Calibration, Dynamics
+    from trainers.recording.record import Recording
 
 CODE = (
     "pipeline/evaluate.py", "pipeline/columns.py", "trainers/evaluate.py", "trainers/quantiles.py",
-    "trainers/worldmodel/observation.py",
-    *(f"trainers/probes/{n}.py" for n in ("measures", "probe", "ridge", "targets")), *training.CODE,
+    "trainers/worldmodel/observation.py", "analysis/chosen.py",
+    *(f"trainers/probes/{n}.py" for n in ("measures", "probe", "ridge", "targets")),
+    *(f"trainers/recording/{n}.py" for n in ("nearest", "record", "spaces")), *training.CODE,
 )  # fmt: skip
 
 
@@ -53,6 +56,7 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
     import polars as pl
     import torch
 
+    from analysis.chosen import best_episode
     from datasets.embeddings import load_embeddings
     from datasets.frames import DEFAULT, load_frames_index
     from datasets.tokens import load_tokens
@@ -61,6 +65,7 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
     from trainers.data import load_rows
     from trainers.evaluate import filter_episodes, predict_rewards, sample_latents
     from trainers.probes.measures import HORIZONS, LatentProbe, Measures, fit_latent_probe, targets
+    from trainers.recording.record import record
 
     torch.set_num_threads(p.compute.threads)
     models = Path("models") / task / encoder / algorithm
@@ -77,6 +82,7 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
     dynamics: list[pl.DataFrame] = []
     calibration: list[pl.DataFrame] = []
     latents: list[pl.DataFrame] = []
+    recordings: list[pl.DataFrame] = []
     probes: dict[int, LatentProbe] = {}
     training_episodes, longest = data.episodes(validation=False), p.evaluate.horizon
     for look in track(looks, len(looks), "look", f"evaluate {algorithm} {encoder}"):
@@ -105,19 +111,24 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
             calibration.append(_episode_table(measures.calibration(), identity, look, data))
             if default:
                 latents.append(_latent_table(sample_latents(model, filtered, p.evaluate.latents), identity))
+                _, shown = best_episode((data.quality[episode], episode) for episode in episodes)
+                recorded = record(model, data, rows, filtered, shown, episodes + training_episodes)
+                recordings.append(_episode_table(recorded, identity, look, data))
     table = pl.concat(predictions)
     table.write_parquet(result / "reward_error.parquet")
     pl.concat(dynamics).write_parquet(result / "dynamics.parquet")
     pl.concat(calibration).write_parquet(result / "calibration.parquet")
+    found = pl.col("^.*nearest_(episode|t)$").replace(-1, None), pl.col("^.*nearest.*distance$").fill_nan(None)
+    pl.concat(recordings).with_columns(*found).write_parquet(result / "recordings.parquet")
     pl.concat(latents).write_parquet(result / "latents.parquet")
     pl.concat([pl.read_parquet(models / f"seed-{seed}" / LEARNING) for seed in trained]).write_parquet(result / LEARNING)
     log(f"evaluate {algorithm} {encoder}: {len(table)} predictions; default look, filtering: R2 {_r2(table):.3f}")
 
 
 def _episode_table(
-    made: "Predictions | Dynamics | Calibration", identity: Identity, look: "Look", data: "Trajectories"
+    made: "Predictions | Dynamics | Calibration | Recording", identity: Identity, look: "Look", data: "Trajectories"
 ) -> "pl.DataFrame":
-    """The schemas of results/{reward_error,dynamics,calibration}.parquet (docs/tables.md)."""
+    """The schemas of results/{reward_error,dynamics,calibration,recordings}.parquet (docs/tables.md)."""
     import numpy as np
     import polars as pl
 

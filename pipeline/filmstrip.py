@@ -1,5 +1,6 @@
 """The frames that the report's filmstrips show, read from where they were rendered."""
 
+from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,13 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from analysis.filmstrip import chosen_episode, moments
-from datasets.frames import load_frames_index, png, read_frame_shard
+from analysis.recordings import Frame
+from datasets.frames import DEFAULT, load_frames_index, png, read_frame_shard
 
 if TYPE_CHECKING:
     import polars as pl
 
-
 _LARGEST = 96  # pixels a side, on the page
+_RECORDED = 64  # the same, of frames that recordings show: many
 
 
 def strip_frames(folder: Path, traces: "pl.DataFrame") -> dict[str, dict[int, bytes]]:
@@ -40,7 +42,24 @@ def strip_frames(folder: Path, traces: "pl.DataFrame") -> dict[str, dict[int, by
     return found
 
 
-def _small(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if frame.shape[0] <= _LARGEST:
+def frames_at(folder: Path, wanted: Set[Frame]) -> dict[Frame, NDArray[np.uint8]]:
+    """Frames (episode, t) of the default look, uint8 [H, W, 3]; those that were not rendered are left out.
+
+    Args:
+        folder: of a task's frames. Every tar that holds one of them is read once.
+    """
+    episodes = {episode for episode, _ in wanted}
+    shards = [shard for shard in load_frames_index(folder).of(DEFAULT).shards if episodes & {*shard.episodes}]
+    read = (read_frame_shard(folder / shard.file, lambda e, t: (e, t) in wanted) for shard in shards)
+    return {(episode, t): frame for shard in read for episode, t, frame in shard}
+
+
+def recorded_frames(folder: Path, wanted: Set[Frame]) -> dict[Frame, bytes]:
+    """`frames_at` as PNG, no larger than a page shows them."""
+    return {at: png(_small(frame, _RECORDED)) for at, frame in frames_at(folder, wanted).items()}
+
+
+def _small(frame: NDArray[np.uint8], largest: int = _LARGEST) -> NDArray[np.uint8]:
+    if frame.shape[0] <= largest:
         return frame
-    return np.asarray(Image.fromarray(frame).resize((_LARGEST, _LARGEST), Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(frame).resize((largest, largest), Image.Resampling.BOX))

@@ -128,6 +128,7 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
         "online": online,
         "dynamics": tables.scan_parts([f / "dynamics.parquet" for f in every_part], tables.DYNAMICS).collect(),
         "calibration": tables.scan_parts([f / "calibration.parquet" for f in every_part], tables.CALIBRATION).collect(),
+        "recordings": tables.scan_parts([f / "recordings.parquet" for f in every_part], tables.RECORDINGS).collect(),
         "probes": tables.scan_parts([f / "probes.parquet" for f in probed], tables.PROBES).collect(),
         "properties": tables.scan_parts([f / "properties.parquet" for f in probed], tables.PROPERTIES).collect(),
         "encoders": tables.encoders_table([f / "encoder.parquet" for f in probed]),
@@ -137,7 +138,8 @@ def _report(p: Params, inputs: Inputs, shown: dict[str, Any], result: Path) -> N
     known = {"properties": encoder_properties(), "dynamics": measured["dynamics"]}
     measured |= concluded(paths, results, p.evaluate.horizon, how, p.report.event, p.claims.effects, **known)
     evidence = gathered(measured, results, how, inputs.names)
-    context = shown_beside(p, inputs.frames, inputs.trajectories, inputs.digests, results.traces, evidence, shown)
+    pictured = results.traces, measured["recordings"]
+    context = shown_beside(p, inputs.frames, inputs.trajectories, inputs.digests, *pictured, evidence, shown)
     write_report(results, context, result)
 
     outputs: dict[str, pl.DataFrame | pl.LazyFrame] = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.errors import DataError
 from datasets.manifest import verify
-from pipeline.filmstrip import strip_frames
+from pipeline.filmstrip import recorded_frames, strip_frames
 from pipeline.params import Params
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def shown_beside(
     trajectories: Mapping[str, Path],
     digests: Mapping[str, str],
     traces: "pl.DataFrame",
+    recordings: "pl.DataFrame",
     evidence: "Evidence",
     shown: dict[str, Any],
 ) -> "Context":
@@ -39,7 +40,7 @@ def shown_beside(
 
     Args:
         frames, trajectories: task -> folder. digests: of all inputs, by path.
-        traces: `Results.traces`. shown: the parameters that the page lists.
+        traces: `Results.traces`. recordings: `tables.RECORDINGS`. shown: the parameters that the page lists.
     """
     import json
 
@@ -47,6 +48,7 @@ def shown_beside(
 
     from analysis.behaviour import behaviour_table
     from analysis.page import Look
+    from analysis.recordings import rollouts, wanted
     from analysis.writer import Context
     from datasets.frames import load_frames_index
     from datasets.manifest import digest_of
@@ -76,6 +78,9 @@ def shown_beside(
         best = [r for r, q in zip(returns, quality, strict=True) if q == "expert"]
         if best:
             expert[task] = sum(best) / len(best)
+    needed = {
+        task: {frame for algorithm in p.algorithms for frame in wanted(rollouts(recordings, task, algorithm))} for task in p.tasks
+    }
     return Context(
         preset=p.preset,
         confidence=p.report.confidence,
@@ -87,6 +92,8 @@ def shown_beside(
         commit=commit(),
         evidence=evidence,
         frames={task: strip_frames(frames[task], traces.filter(task=task)) for task in p.tasks if task not in p.imports},
+        recordings=recordings,
+        recorded={task: recorded_frames(frames[task], needed[task]) for task in p.tasks},
     )
 
 

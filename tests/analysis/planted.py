@@ -9,9 +9,21 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from analysis.tables import CALIBRATION, DYNAMICS, ENCODERS, LEARNING, LOOKS, ONLINE, PROBES, PROPERTIES, REWARD_ERROR, SAMPLE
+from analysis.tables import (
+    CALIBRATION,
+    DYNAMICS,
+    ENCODERS,
+    LEARNING,
+    LOOKS,
+    ONLINE,
+    PROBES,
+    PROPERTIES,
+    RECORDINGS,
+    REWARD_ERROR,
+    SAMPLE,
+)
 from datasets.episodes import Trajectories
-from datasets.frames import Frames, FrameSet, Look, save_frames_index
+from datasets.frames import Frames, FrameSet, FrameShard, Look, save_frames_index, write_frame_shard
 from datasets.manifest import write_manifest
 from datasets.trajectories import FILE, save_trajectories
 from tests.synthetic import TASK
@@ -142,6 +154,19 @@ def calibration(encoder: str, size: Size, task: str = TASK) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=CALIBRATION, orient="row")
 
 
+def recordings(encoder: str, size: Size, task: str = TASK) -> pl.DataFrame:
+    """A validation episode, observed up to step 10; what is imagined is nearest to a training episode, two steps late."""
+    other = QUALITIES.index("expert")
+    truth, episode = rewards(size)[other], size.episodes + other
+    rows = [
+        (encoder, "dreamerv3", seed, "embedded", task, "default", "default", 0.0, "id", "expert", episode, t, max(0, t - 10),
+         truth[t], truth[t] * planted_r2(encoder, "default", 0.0, max(0, t - 10)), "embedding", other, max(0, t - 2), 0.3, 0.8,
+         other, t, 0.1, 0.2)
+        for seed in size.seeds for t in range(1, size.steps + 1)
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=RECORDINGS, orient="row")
+
+
 def probes(encoder: str, size: Size, task: str = TASK) -> pl.DataFrame:
     rows = [
         (encoder, "embedded", task, look.variant, look.axis, look.severity, look.split, quality(e), e + 75, target, method,
@@ -205,6 +230,7 @@ def write_tree(root: Path, size: Size, encoders: Sequence[str] = ("state", "scra
         learning(encoder, size).write_parquet(path / "learning.parquet")
         dynamics(encoder, size).write_parquet(path / "dynamics.parquet")
         calibration(encoder, size).write_parquet(path / "calibration.parquet")
+        recordings(encoder, size).write_parquet(path / "recordings.parquet")
         write_manifest(path, {"stage": "evaluate"})
     for encoder in encoders:
         write_probes(root / "results/probes" / encoder / TASK, {"random": "random_cnn"}.get(encoder, encoder), size)
@@ -231,6 +257,20 @@ def _write_frames(folder: Path, size: Size) -> None:
         for look in looks(size)[1:]
     ]  # fmt: skip
     pl.DataFrame(shifted, LOOKS).write_parquet(folder / "look_statistics.parquet")
-    save_frames_index(Frames(TASK, 64, "0", "fast", [FrameSet(look, []) for look in looks(size)]), folder)
+    sets = [FrameSet(look, [_shard(folder, size)] if look.axis == "default" else []) for look in looks(size)]
+    save_frames_index(Frames(TASK, 64, "0", "fast", sets), folder)
     assert json.loads((folder / "looks.json").read_text())["task"] == TASK
     write_manifest(folder, {"stage": "render"})
+
+
+def frame(episode: int, t: int) -> np.ndarray:
+    """uint8 [64, 64, 3], unlike that of any other step."""
+    return np.random.default_rng([episode, t]).integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+
+
+def _shard(folder: Path, size: Size) -> FrameShard:
+    """All episodes of the default look, in one tar."""
+    (folder / "default").mkdir()
+    episodes, length = list(range(2 * size.episodes)), size.steps + 1
+    write_frame_shard(folder / "default/000000.tar", ((e, t, frame(e, t)) for e in episodes for t in range(length)))
+    return FrameShard("default/000000.tar", episodes, [[e * length, (e + 1) * length] for e in episodes])

@@ -29,6 +29,7 @@ OUTPUTS = (
     "results/online.parquet",
     "results/dynamics.parquet",
     "results/calibration.parquet",
+    "results/recordings.parquet",
     "results/probes.parquet",
     "results/properties.parquet",
     "results/encoders.parquet",
@@ -84,7 +85,7 @@ def test_it_writes_every_output(inputs: Path, finished: dict[str, str]) -> None:
     project = inputs.with_name("finished")
     rows = pl.read_parquet(project / "results/reward_error.parquet")
     assert set(rows["encoder"]) == {"state", "scratch", "random_cnn", "autoencoder"}
-    for name in ("measures", "reliability", "dynamics", "calibration", "probes", "properties", "encoders"):
+    for name in ("measures", "reliability", "dynamics", "calibration", "recordings", "probes", "properties", "encoders"):
         assert set(pl.read_parquet(project / f"results/{name}.parquet")["encoder"]) == set(rows["encoder"]), name
     assert coded(pl.read_parquet(project / "results/encoders.parquet"))["objective"].unique().to_list() == ["pixels"]
     metrics = json.loads((project / "metrics.json").read_text())
@@ -127,7 +128,7 @@ def _add_tdmpc2(project: Path) -> None:
         errors = pl.read_parquet(other / "reward_error.parquet")
         worse = (pl.col("reward_pred") + 0.1 * pl.col("horizon")).cast(pl.Float32)
         errors.with_columns(named, reward_pred=worse).write_parquet(other / "reward_error.parquet")
-        for name in ("dynamics.parquet", "calibration.parquet"):
+        for name in ("dynamics.parquet", "calibration.parquet", "recordings.parquet"):
             pl.read_parquet(other / name).with_columns(named).write_parquet(other / name)
         learning = pl.read_parquet(other / "learning.parquet").with_columns(named)
         metric = pl.col("metric").replace("dynamics_loss", "consistency_loss")

@@ -1,0 +1,99 @@
+"""Imagined rollouts to look at: what happened, beside the frames of the data that are nearest to what was imagined."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+MOMENTS = 8
+Frame = tuple[int, int]  # episode, t
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What one representation's model imagined.
+
+    Attributes:
+        t: every step but the episode's first. reward, predicted: at each.
+        nearest: the frame found for each moment that is shown; None where the model said nothing finite.
+        apart, least: how far, at each moment, the states of that frame and of the one nearest to the truth are from the true
+            state, in standard deviations; None where that is not known.
+    """
+
+    encoder: str
+    t: list[int]
+    reward: list[float]
+    predicted: list[float]
+    nearest: list[Frame | None]
+    apart: list[float | None]
+    least: list[float | None]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One held-out episode, imagined by several models.
+
+    Attributes:
+        context: the last step that was observed.
+        shown: steps whose frames are shown.
+        frames: PNG files of these, and of all that was found.
+    """
+
+    quality: str
+    episode: int
+    context: int
+    shown: list[int]
+    rollouts: list[Rollout]
+    frames: dict[Frame, bytes]
+
+
+def rollouts(recordings: pl.DataFrame, task: str, algorithm: str) -> pl.DataFrame:
+    """The rows of one cell (columns of `tables.RECORDINGS`) that are shown: by the first seed, of the first episode."""
+    own = recordings.filter(pl.col("task") == task, pl.col("algorithm") == algorithm)
+    return own.filter(pl.col("seed") == pl.col("seed").min(), pl.col("episode") == pl.col("episode").min()).sort("encoder", "t")
+
+
+def moments(own: pl.DataFrame) -> list[int]:
+    """Evenly spaced steps from the context's end to the episode's last, of `rollouts`."""
+    start = int((own["t"] - own["horizon"]).max())  # type: ignore[arg-type]
+    return sorted({int(t) for t in np.linspace(max(start, 1), int(own["t"].max()), MOMENTS).round()})  # type: ignore[arg-type]
+
+
+def wanted(own: pl.DataFrame) -> set[Frame]:
+    """The frames that `recorded` needs, of `rollouts`."""
+    at = own.filter(pl.col("t").is_in(moments(own)))
+    pairs = [at.select("episode", "t"), at.select(episode="nearest_episode", t="nearest_t").drop_nulls()]
+    return set(pl.concat(pairs).unique().rows())
+
+
+def recorded(
+    recordings: pl.DataFrame, task: str, algorithm: str, encoders: list[str], frames: Mapping[Frame, bytes]
+) -> Recorded | None:
+    """What is shown of one cell; None without recordings, or without their frames.
+
+    Args:
+        recordings: `tables.RECORDINGS`.
+        encoders: in the page's order.
+        frames: PNG files, those of `wanted` among them.
+    """
+    if recordings.is_empty() or (own := rollouts(recordings, task, algorithm)).is_empty():
+        return None
+    needed, shown = wanted(own), moments(own)
+    if not needed <= frames.keys():
+        return None
+    parts = [_rollout(own.filter(pl.col("encoder") == encoder), shown) for encoder in encoders if encoder in own["encoder"]]
+    context = int((own["t"] - own["horizon"]).max())  # type: ignore[arg-type]
+    return Recorded(
+        own["quality"][0], own["episode"][0], context, shown, parts, {frame: frames[frame] for frame in sorted(needed)}
+    )
+
+
+def _rollout(own: pl.DataFrame, shown: list[int]) -> Rollout:
+    at = own.filter(pl.col("t").is_in(shown))
+    found = [None if None in row else row for row in at.select("nearest_episode", "nearest_t").rows()]
+    columns = ("nearest_state_distance", "true_nearest_state_distance")
+    return Rollout(
+        own["encoder"][0], own["t"].to_list(), own["reward"].to_list(), own["reward_pred"].to_list(), found,
+        *(at[name].to_list() for name in columns),
+    )  # fmt: skip
