@@ -17,8 +17,8 @@ class Rollout:
     Attributes:
         t: every step but the episode's first. reward, predicted: at each.
         nearest: the frame found for each moment that is shown; None where the model said nothing finite.
-        apart, least: how far, at each moment, the states of that frame and of the one nearest to the truth are from the true
-            state, in standard deviations; None where that is not known.
+        apart, true_apart: how far, at each moment, the state of that frame, and of the one nearest to what happened, is from the
+            true one, in standard deviations; None where that is not known.
     """
 
     encoder: str
@@ -27,7 +27,7 @@ class Rollout:
     predicted: list[float]
     nearest: list[Frame | None]
     apart: list[float | None]
-    least: list[float | None]
+    true_apart: list[float | None]
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,12 @@ class Recorded:
 
 
 def rollouts(recordings: pl.DataFrame, task: str, algorithm: str) -> pl.DataFrame:
-    """The rows of one cell (columns of `tables.RECORDINGS`) that are shown: by the first seed, of the first episode."""
-    own = recordings.filter(pl.col("task") == task, pl.col("algorithm") == algorithm)
+    """The rows of one cell (columns of `tables.RECORDINGS`) that are shown, one rollout per encoder."""
+    return first_rollout(recordings.filter(pl.col("task") == task, pl.col("algorithm") == algorithm))
+
+
+def first_rollout(own: pl.DataFrame) -> pl.DataFrame:
+    """Of the first seed, and of the first episode, in order."""
     return own.filter(pl.col("seed") == pl.col("seed").min(), pl.col("episode") == pl.col("episode").min()).sort("encoder", "t")
 
 

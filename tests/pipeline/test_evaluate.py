@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from analysis.tables import CALIBRATION, DYNAMICS
+from analysis.tables import CALIBRATION, DYNAMICS, RECORDINGS
 from datasets.errors import DataError
 from datasets.manifest import digest, write_manifest
 from pipeline import encode, evaluate, pretrain, train
@@ -129,6 +129,24 @@ def test_dynamics_and_calibration_are_per_episode_at_the_horizons_asked_for(proj
     wider = calibration.sort("level").group_by("variant", "seed", "episode", "horizon").agg("inside", "width")
     for column in ("inside", "width"):
         assert (wider[column] == wider[column].list.sort()).all()
+
+
+def test_one_episode_is_recorded_per_model(project: Path):
+    table = pl.read_parquet(_evaluate("random") / "recordings.parquet")
+    assert dict(table.schema) == RECORDINGS and table.null_count().sum_horizontal().item() == 0
+    assert set(table["variant"]) == {"default"} and set(table["space"]) == {"embedding"} and set(table["seed"]) == {0, 1}
+    (episode,) = table["episode"].unique()
+    assert episode in DATA.episodes(validation=True) and set(table["quality"]) == {DATA.quality[episode]}
+    for seed in (0, 1):
+        own = table.filter(seed=seed)
+        assert own["t"].to_list() == list(range(1, 21)) and own["horizon"].to_list() == [0] * 5 + list(range(1, 16))
+    assert episode not in [*table["nearest_episode"], *table["true_nearest_episode"]]
+    errors = pl.read_parquet("results/parts/random/cartpole_swingup/dreamerv3/reward_error.parquet")
+    key = ["seed", "variant", "episode", "t", "horizon"]
+    both = table.join(errors, on=key)  # filtering, and what lies within the horizon of every start
+    assert len(both) == 2 * (5 + 3)
+    assert both["reward"].equals(both["reward_right"])
+    assert both["reward_pred"].to_list() == pytest.approx(both["reward_pred_right"].to_list(), abs=1e-4)
 
 
 def test_what_state_stores_is_read_from_its_latents_as_its_embedding(project: Path):
