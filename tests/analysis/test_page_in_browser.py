@@ -13,11 +13,12 @@ import pytest
 from analysis.behaviour import behaviour_table
 from analysis.filmstrip import chosen_episode, moments
 from analysis.page import Look
+from analysis.recordings import rollouts, wanted
 from analysis.resample import Resampling
 from analysis.results import Results, summarise
 from analysis.tables import write_table
 from analysis.writer import Context, write_report
-from tests.analysis.planted import SMALL, learning, online, reward_error
+from tests.analysis.planted import SMALL, learning, online, recordings, reward_error
 from tests.analysis.shown import PNG, evidence
 from tests.synthetic import TASK
 
@@ -56,6 +57,9 @@ def _context(results: Results) -> Context:
     shown = moments(int(results.traces.filter(pl.col("episode") == episode)["t"].max()))  # type: ignore[arg-type]
     frames = {variant: dict.fromkeys(shown, PNG) for variant in results.traces["variant"].unique()}
     context = Context("embedded", 0.95, [sheet], behaviour, {TASK: 800.0}, {"params": "0" * 64}, '{"a": "</script>"}')
+    imagined = pl.concat([recordings(encoder, SMALL) for encoder in ENCODERS])
+    found = dict.fromkeys(wanted(rollouts(imagined, TASK, "dreamerv3")), PNG)
+    context = dataclasses.replace(context, recordings=imagined, recorded={TASK: found})
     return dataclasses.replace(context, commit="0" * 40, evidence=evidence(ENCODERS), frames={TASK: frames})
 
 
@@ -98,8 +102,14 @@ def test_every_figure_is_there(page: "Page") -> None:
     names = {name.rsplit("-", 1)[-1] for name in page.evaluate("[...document.querySelectorAll('figure[id]')].map(f => f.id)")}
     assert names == {
         "shift", "contrast", "horizon", "traces", "breakdown", "calibration", "dynamics", "learning", "online",
-        "filmstrip", "measures", "manifold", "probes", "nuisance", "relation", "scores",
+        "filmstrip", "recording", "measures", "manifold", "probes", "nuisance", "relation", "scores",
     }  # fmt: skip
+
+
+def test_recorded_frames_are_drawn_where_they_are_used(page: "Page") -> None:
+    boxes = page.evaluate("[...document.querySelectorAll('svg.recording use')].map(u => u.getBoundingClientRect().toJSON())")
+    assert len(boxes) == len(ENCODERS) * 2 * 8
+    assert all(box["width"] == pytest.approx(88, abs=1) == box["height"] for box in boxes)
 
 
 def test_links_lead_somewhere(page: "Page") -> None:
