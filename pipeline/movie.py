@@ -64,9 +64,7 @@ def strip(pairs: Sequence[Pair], own: "pl.DataFrame", shown: Sequence[int], titl
         _write(draw, left, below, f"step {t}")
         for row, frame in enumerate(pair):
             _paste(picture, frame, left, below + _TEXT + row * (_STRIP_SIDE + _GAP), _STRIP_SIDE)
-    _write(
-        draw, _LEFT, below + _TEXT + 2 * (_STRIP_SIDE + _GAP), "above: what happened; below: the frame nearest to what was imagined"
-    )
+    _write(draw, _LEFT, below + _TEXT + 2 * (_STRIP_SIDE + _GAP), "above: what happened; below: nearest to what was imagined")
     return picture
 
 
