@@ -43,13 +43,19 @@ class Groups:
 
     def number(self, rows: pl.DataFrame) -> Ids:
         """int64 [N]: the number of each row's combination."""
-        starts = [np.zeros(1, np.int64)]
+        starts, constant = [np.zeros(1, np.int64)], dict[str, Any]()
         for name in self._keys:
             values = rows[name]
-            if values.null_count() or not (values == values[0]).all():  # cheaper than the next line, and mostly enough
+            nulls = values.null_count()
+            if not nulls and (values == values[0]).all():  # cheap, and mostly enough
+                constant[name] = values[0]
+            elif nulls:
                 starts.append(values[1:].ne_missing(values[:-1]).arg_true().to_numpy().astype(np.int64) + 1)
+            else:
+                starts.append(np.flatnonzero((values[1:] != values[:-1]).to_numpy()) + 1)
         first = np.unique(np.concatenate(starts)) if len(starts) > 1 else starts[0]
-        runs = zip(*(rows[name].gather(first).to_list() for name in self._keys), strict=True)
+        columns = ([constant[name]] * len(first) if name in constant else rows[name][first].to_list() for name in self._keys)
+        runs = zip(*columns, strict=True)
         group = np.array([self._known.setdefault(run, len(self._known)) for run in runs])
         return np.repeat(group, np.diff(first, append=len(rows)))
 
