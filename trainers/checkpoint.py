@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -29,13 +29,41 @@ class Loaded:
 
 
 def save_torch(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain values under a temporary name, then rename: a reader never sees half of a file."""
+    """Write tensors and plain values under a temporary name, then rename: a reader never sees half of a file.
+
+    Raises:
+        OSError: it cannot be written (the disk is full).
+    """
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "wb") as file:
-        torch.save(dict(content), file)
+        noted = _Noting(file)
+        try:
+            torch.save(dict(content), noted)  # type: ignore[arg-type]  # all that it asks for is there
+        except RuntimeError:
+            if noted.error is not None:
+                raise OSError(noted.error.errno, noted.error.strerror, str(path)) from None
+            raise
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+class _Noting:
+    """A file that remembers why it could not be written: torch says only that its writer failed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def load_torch(path: Path, what: str, device: str = "cpu") -> dict[str, Any]:

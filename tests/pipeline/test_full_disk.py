@@ -28,8 +28,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def enlarge(disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
+def enlarge(disk: Path, size: str = "60m") -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> None:
@@ -113,7 +113,7 @@ def test_finetune_goes_on_with_the_episodes_it_has(small_disk: Path, tmp_path: P
 
     def change(values):
         _tiny(values)
-        values["finetune"].update(arms=["from_nothing"], eval_looks="never", env_steps=400)
+        values["finetune"].update(arms=["from_nothing"], eval_looks="never", env_steps=800)
 
     project = tmp_path / "project"
     project.mkdir()
@@ -133,6 +133,7 @@ def test_finetune_goes_on_with_the_episodes_it_has(small_disk: Path, tmp_path: P
             env=os.environ | {"ENCORE_STORE": str(store), "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
 
+    enlarge(small_disk, "7m")  # of the 10 MB of all rounds
     refused(finetune(store))
     assert not out.exists()
     rounds = sorted(store.glob("work/finetune/*/*/episodes-*.npz"))
