@@ -31,7 +31,8 @@ def main(results: Path = Path("results/online"), out: Path = Path("docs/results/
         if clock is None or own.is_empty():
             log(f"{table} is left out: " + ("it has no evaluations" if own.is_empty() else "what it took was not noted here"))
             continue
-        times = pl.DataFrame(clock.rows, {"arm": pl.String, "seed": pl.Int64, "env_steps": pl.Int64, "wall_s": pl.Float64})
+        schema = {"arm": pl.String, "seed": pl.Int64, "env_steps": pl.Int64, "wall_s": pl.Float64}
+        times = pl.DataFrame(clock.rows, schema, orient="row")
         timed = own.join(times, on=["arm", "seed", "env_steps"], how="left")
         made.append(timed.with_columns(hardware=pl.lit(clock.hardware)).select(COLUMNS))
     if not made:

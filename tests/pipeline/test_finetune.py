@@ -115,6 +115,32 @@ def test_both_arms_are_in_the_table(finished: tuple[Path, float]):
     assert {"config", "model", "behaviour", "meta"} <= agent.keys() and agent["meta"]["arm"] == "online"
 
 
+def test_learning_curves_are_published_with_what_they_took(finished: tuple[Path, float], tmp_path: Path):
+    """The contract's columns; runs that came from elsewhere stay, those that are here replace their older selves."""
+    root, seconds = finished
+
+    def publish(*extra: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"ENCORE_STORE": str(root / "store"), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "pipeline.publish", "--out", str(tmp_path / "online.parquet"), *extra]
+        return subprocess.run(command, cwd=root, env=environment, text=True, capture_output=True, check=False)
+
+    assert publish().returncode == 0
+    table = pl.read_parquet(tmp_path / "online.parquet")
+    assert table.columns == [
+        "algorithm", "encoder", "task", "seed", "init", "preset", "variant", "axis", "severity", "split", "env_steps", "return",
+        "wall_s", "hardware",
+    ]  # fmt: skip
+    rows = table.select("init", "axis", "env_steps").rows()
+    assert rows == [("offline", "default", 0), ("offline", "default", 80), ("offline", "default", 160), ("offline", "size", 160)]
+    assert table["wall_s"].is_sorted() and 0 < table["wall_s"].max() <= seconds and "cores" in table["hardware"][0]
+    other = table.with_columns(seed=pl.lit(7, pl.Int64))
+    pl.concat([other, table.with_columns(pl.col("return") + 1)]).write_parquet(tmp_path / "online.parquet")
+    assert publish().returncode == 0
+    assert pl.read_parquet(tmp_path / "online.parquet").equals(pl.concat([table, other]))
+    nothing = publish("--results", str(tmp_path))
+    assert nothing.returncode == 1 and "error: " in nothing.stderr and "no agent that learned online" in nothing.stderr
+
+
 def test_state_is_evaluated_under_the_looks_that_change_its_physics_alone(finished: tuple[Path, float]):
     folder = finished[0] / OUT / "state" / TASK / "dreamerv3"
     shifted = pl.read_parquet(folder / "online.parquet").filter(pl.col("axis") != "default")
