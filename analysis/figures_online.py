@@ -29,19 +29,21 @@ def online_figure(results: Results, task: str, algorithm: str, expert_return: Ma
     control = last.filter(pl.col("offline_only").is_not_null())
     offline = alt.Chart(rows(control, ["encoder", "offline_only"])).transform_filter(VISIBLE)
     flat = offline.mark_rule(strokeDash=[2, 3], strokeWidth=2).encode(y="offline_only:Q", color=colour(results.encoders))
+    chart = band + flat + line + points
     nothing = curves(results.online, NOTHING_ARM).filter(mine)
-    beginning = alt.Chart(rows(nothing, ["encoder", "env_steps", "return"])).transform_filter(VISIBLE)
-    alone = beginning.mark_line(strokeDash=[6, 3], opacity=0.8).encode(x=x, y=y, color=colour(results.encoders))
-    chart = band + flat + alone + line + points
+    beside = ""
+    if not nothing.is_empty():
+        beside = " Dashed along the steps: an agent that began with neither model nor data."
+        beginning = alt.Chart(rows(nothing, ["encoder", "env_steps", "return"])).transform_filter(VISIBLE)
+        chart = chart + beginning.mark_line(strokeDash=[6, 3], opacity=0.8).encode(x=x, y=y, color=colour(results.encoders))
     if task in expert_return:
         chart = chart + reference_line(expert_return[task], "expert")
     drawn = [e for e in results.encoders if e in set(own["encoder"])]
     return Figure(
         "online", "Fine-tuning online",
         "Mean return of the evaluation episodes (band: ± one standard deviation of their returns). At step 0: the policy learned "
-        "in imagination from offline data. Dotted: as many updates of model and policy, from offline data alone. Dashed line "
-        "along the steps: an agent that began with neither model nor data. Level and grey: the expert whose episodes are part of "
-        "the data.",
+        "in imagination from offline data. Dotted: as many updates of model and policy, from offline data alone." + beside
+        + " Level and grey: the expert whose episodes are part of the data.",
         [panel("return", chart, 320)], last.select(pl.exclude("algorithm", "task")), drawn,
     )  # fmt: skip
 
