@@ -77,10 +77,10 @@ def test_training_twice_gives_the_same_bytes(inside: Path):
     assert digest(out) == first
 
 
-def test_fine_tuning_is_not_there_yet_and_says_so(inside: Path, capfd: pytest.CaptureFixture[str]):
-    finetune.main("state", TASK, "tdmpc2")
-    assert capfd.readouterr().err.count("finetune state: online learning of tdmpc2 is not there yet") == 1
-    folder = Path("results/online/state") / TASK / "tdmpc2"
+def test_an_algorithm_without_an_agent_says_so_and_has_empty_tables(inside: Path, capfd: pytest.CaptureFixture[str]):
+    finetune.main("state", TASK, "dinowm")
+    assert capfd.readouterr().err.count("finetune state: dinowm has no agent: not fine-tuned") == 1
+    folder = Path("results/online/state") / TASK / "dinowm"
     online = pl.read_parquet(folder / "online.parquet")
     assert online.is_empty() and {"algorithm", "arm", "env_steps", "return"} <= set(online.columns)
     assert pl.read_parquet(folder / "training_episodes.parquet").is_empty()

@@ -189,7 +189,8 @@ def test_without_an_environment_fine_tuning_says_so_and_writes_empty_tables(proj
     finetune.main("scratch", TASK, "dreamerv3")
     assert f"{TASK} is imported and has no environment: not fine-tuned" in capsys.readouterr().err
     folder = Path("results/online/scratch") / TASK / "dreamerv3"
-    assert sorted(f.name for f in folder.iterdir()) == ["manifest.json", "online.parquet", "training_episodes.parquet"]
+    kept = ["evaluation_episodes.parquet", "manifest.json", "online.parquet", "training_episodes.parquet"]
+    assert sorted(f.name for f in folder.iterdir()) == kept
     evaluations, episodes = (pl.read_parquet(folder / name) for name in ("online.parquet", "training_episodes.parquet"))
     assert evaluations.is_empty() and episodes.is_empty()
     assert evaluations.schema["return"] == pl.Float64 and evaluations.schema["env_steps"] == pl.Int64
