@@ -82,7 +82,7 @@ def find_inputs(p: Params) -> Inputs:
             if task in p.imports:
                 missing.append(f"{task} is imported and has no environment: {encoder} was not fine-tuned on it ({algorithm}).")
             elif algorithm not in LEARNS_ONLINE:
-                missing.append(f"Online learning of {algorithm} is not there yet: {encoder} was not fine-tuned on {task}.")
+                missing.append(f"{algorithm} has no agent: {encoder} was not fine-tuned on {task}.")
             if folder.is_dir():
                 online.setdefault(encoder, []).append(folder)
             else:

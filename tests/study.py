@@ -29,7 +29,16 @@ def tiny(values: dict[str, Any]) -> None:
     )
     values["evaluate"].update(horizon=3, long_starts=2, latents=50)
     values["finetune"].update(
-        offline_updates=2, env_steps=200, envs=2, train_every=50, batch=4, length=8, imagine=3, eval_every=100, eval_episodes=2
+        offline_updates=2,
+        env_steps=200,
+        envs=2,
+        train_every=50,
+        batch=4,
+        length=8,
+        imagine=3,
+        eval_every=100,
+        eval_episodes=2,
+        eval_look_episodes=1,
     )
     values["report"].update(bootstrap=50)
 

@@ -11,7 +11,7 @@ import torch
 
 from datasets.errors import DataError, UserError
 from datasets.manifest import digest, read_manifest
-from pipeline import encode, evaluate, finetune, plan, pretrain, train, training
+from pipeline import acting, encode, evaluate, plan, pretrain, train, training
 from pipeline.acting import Arm, run_arm
 from pipeline.params import load_params
 from tests.synthetic import TASK, enter_project, make_trajectories, write_frames, write_params, write_trajectories
@@ -169,12 +169,15 @@ def test_the_agent_learns_online_from_its_own_frames(project: Path, encoder: str
                     yield from itertools.islice(items, after)
                     raise KilledError
 
-                patch.setattr(finetune, "track", killed)
+                patch.setattr(acting, "track", killed)
                 with pytest.raises(KilledError):
                     run_arm(arm)
         run_arm(arm)
-        outcomes.append(arm.outcome.read_bytes())
-    assert outcomes[0] == outcomes[1]
+        outcomes.append(torch.load(arm.outcome, weights_only=True))
+    whole, resumed = outcomes
+    assert whole["progress"] == resumed["progress"]
+    for part in ("model", "behaviour"):
+        assert all(torch.equal(value, resumed["agent"][part][name]) for name, value in whole["agent"][part].items())
     episode = load_episodes(project / "whole/episodes-000000.npz")[0]
     assert episode.frames.shape == (21, 64, 64, 3) and episode.frames.dtype == np.uint8 and np.ptp(episode.frames, axis=0).any()
     assert episode.observation.shape == (21, {"random": 256, "state": 5}[encoder])

@@ -120,11 +120,11 @@ def test_one_missing_online_part_is_named_on_the_page(project: Path) -> None:
     assert "scratch was not fine-tuned on cartpole_swingup" in (project / "report/index.html").read_text()
 
 
-def _add_tdmpc2(project: Path) -> None:
+def _add_dinowm(project: Path) -> None:
     """The same parts under a second algorithm's name, worse with the horizon, and the empty tables that finetune leaves."""
     for folder in list((project / "results/parts").glob(f"*/{TASK}/dreamerv3")):
-        other = Path(shutil.copytree(folder, folder.with_name("tdmpc2")))
-        named = pl.lit("tdmpc2").alias("algorithm")
+        other = Path(shutil.copytree(folder, folder.with_name("dinowm")))
+        named = pl.lit("dinowm").alias("algorithm")
         errors = pl.read_parquet(other / "reward_error.parquet")
         worse = (pl.col("reward_pred") + 0.1 * pl.col("horizon")).cast(pl.Float32)
         errors.with_columns(named, reward_pred=worse).write_parquet(other / "reward_error.parquet")
@@ -135,38 +135,38 @@ def _add_tdmpc2(project: Path) -> None:
         learning.with_columns(metric).write_parquet(other / "learning.parquet")
         write_manifest(other, {"stage": "evaluate"})
     for folder in list((project / "results/online").glob(f"*/{TASK}/dreamerv3")):
-        other = Path(shutil.copytree(folder, folder.with_name("tdmpc2")))
+        other = Path(shutil.copytree(folder, folder.with_name("dinowm")))
         pl.read_parquet(other / "online.parquet").clear().write_parquet(other / "online.parquet")
         write_manifest(other, {"stage": "finetune"})
 
 
 def test_two_algorithms_stand_side_by_side_and_what_one_cannot_do_is_said(project: Path) -> None:
-    _add_tdmpc2(project)
-    write_params(project, lambda values: (small(values), values.update(algorithms=["dreamerv3", "tdmpc2"]))[0])
+    _add_dinowm(project)
+    write_params(project, lambda values: (small(values), values.update(algorithms=["dreamerv3", "dinowm"]))[0])
     done = report(project)
     assert done.returncode == 0, done.stderr
     page = (project / "report/index.html").read_text()
-    assert "cartpole_swingup, dreamerv3" in page and "cartpole_swingup, tdmpc2" in page
-    assert "Online learning of tdmpc2 is not there yet: scratch was not fine-tuned on cartpole_swingup." in page
+    assert "cartpole_swingup, dreamerv3" in page and "cartpole_swingup, dinowm" in page
+    assert "dinowm has no agent: scratch was not fine-tuned on cartpole_swingup." in page
     summary = pl.read_parquet(project / "results/summary.parquet").filter(by="look", axis="default", horizon=SMALL.short)
     mae = {
         algorithm: dict(summary.filter(algorithm=algorithm).select("encoder", "mae").rows())
-        for algorithm in ("dreamerv3", "tdmpc2")
+        for algorithm in ("dreamerv3", "dinowm")
     }
-    assert mae["tdmpc2"].keys() == mae["dreamerv3"].keys()
-    assert all(mae["tdmpc2"][encoder] > mae["dreamerv3"][encoder] for encoder in mae["dreamerv3"])
+    assert mae["dinowm"].keys() == mae["dreamerv3"].keys()
+    assert all(mae["dinowm"][encoder] > mae["dreamerv3"][encoder] for encoder in mae["dreamerv3"])
     assert pl.read_parquet(project / "results/online.parquet")["algorithm"].unique().to_list() == ["dreamerv3"]
     learning = pl.read_csv(project / "report/plots/learning.csv")
-    assert learning.filter(algorithm="tdmpc2")["consistency_loss"].null_count() == 0
+    assert learning.filter(algorithm="dinowm")["consistency_loss"].null_count() == 0
     _run_documented(project)
 
 
 def test_an_algorithm_without_an_agent_alone_makes_a_report(project: Path) -> None:
-    _add_tdmpc2(project)
-    write_params(project, lambda values: (small(values), values.update(algorithms=["tdmpc2"]))[0])
+    _add_dinowm(project)
+    write_params(project, lambda values: (small(values), values.update(algorithms=["dinowm"]))[0])
     done = report(project)
     assert done.returncode == 0, done.stderr
-    assert "Online learning of tdmpc2 is not there yet" in (project / "report/index.html").read_text()
+    assert "dinowm has no agent" in (project / "report/index.html").read_text()
     assert "online" not in json.loads((project / "metrics.json").read_text())["selected"]
 
 

@@ -38,7 +38,7 @@ def _settings(size: int):
         values["evaluate"].update(horizon=2, long_starts=0, latents=9)
         values["finetune"].update(
             offline_updates=2, env_steps=40, envs=2, train_every=20, batch=4, length=6, imagine=3, imagine_last=2, eval_every=40,
-            eval_episodes=2,
+            eval_episodes=2, eval_looks="never",
         )  # fmt: skip
 
     return change
