@@ -7,6 +7,7 @@ from analysis.baselines import REPEAT_LAST
 from analysis.charts import BASELINE, VISIBLE, Control, Figure, colour, horizon_name, panel, parameter, rows, shape, tooltip
 from analysis.results import Results
 
+_FAR = 2.5  # times the largest value, at which an axis of values with intervals ends
 _QUALITIES = ["random", "medium", "replay", "expert"]
 _LOSS_OF_FIT = -0.5  # R2 axes end here: below, a prediction is useless and how useless does not matter
 
@@ -76,7 +77,9 @@ def shift_figure(results: Results, task: str, algorithm: str) -> Figure:
     panels = []
     for measure, what in (("mae", "mean absolute error"), ("mae_increase", "increase over the default look")):
         shown = own if measure == "mae" else own.filter(pl.col("axis") != "default")
-        limit = shown.group_by("horizon").agg(pl.col(f"{measure}_high").max(), pl.col(f"{measure}_low").min()).sort("horizon")
+        far = _FAR * pl.col(measure).abs().max()  # what is measured stays to be seen where few seeds make intervals endless
+        high, low = pl.col(f"{measure}_high").max().clip(upper_bound=far), pl.col(f"{measure}_low").min().clip(lower_bound=-far)
+        limit = shown.group_by("horizon").agg(high, low).sort("horizon")
         for axis in axes:
             of_axis = shown.filter(pl.col("axis").is_in([axis, "default"]))
             told = "paired " if measure != "mae" and axis != "size" else ""
@@ -112,15 +115,19 @@ def _severity(results: Results, own: pl.DataFrame, measure: str, limit: pl.DataF
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], labelExpr="datum.value"),
     )
-    data = rows(own, ["encoder", "severity", "horizon", measure, low, high])
-    base = (
-        alt.Chart(data)
-        .transform_filter(VISIBLE)
-        .transform_filter("datum.horizon == horizon")
-        .encode(x=x, color=colour(results.encoders))
-    )
-    bars = base.mark_rule(opacity=0.6, strokeWidth=1.5).encode(
-        y=alt.Y(f"{low}:Q", title="reward per step", scale=scale), y2=f"{high}:Q"
+    ends = [pl.col("horizon").replace_strict({h: b[i] for h, b in bounds.items()}, return_dtype=pl.Float64) for i in (0, 1)]
+    within = own.with_columns(pl.col(low, high).clip(*ends))  # a mark that is cut by Vega has an id that differs each time
+
+    def drawn(values: pl.DataFrame) -> alt.Chart:
+        data = rows(values, ["encoder", "severity", "horizon", measure, low, high])
+        chosen = alt.Chart(data).transform_filter(VISIBLE).transform_filter("datum.horizon == horizon")
+        return chosen.encode(x=x, color=colour(results.encoders))
+
+    base = drawn(own)
+    bars = (
+        drawn(within)
+        .mark_rule(opacity=0.6, strokeWidth=1.5)
+        .encode(y=alt.Y(f"{low}:Q", title="reward per step", scale=scale), y2=f"{high}:Q")
     )
     line = base.mark_line().encode(y=f"{measure}:Q")
     points = base.mark_point(filled=True, size=45, opacity=1).encode(
