@@ -49,9 +49,9 @@ def chosen_episode(traces: pl.DataFrame) -> tuple[str, int]:
     return best_episode(traces.select("quality", "episode").unique().rows())
 
 
-def moments(steps: int) -> list[int]:
-    """Evenly spaced steps of an episode whose last is `steps`, its first not among them."""
-    return sorted({int(t) for t in np.linspace(1, steps, MOMENTS).round()})
+def moments(steps: int, first: int = 1) -> list[int]:
+    """Evenly spaced steps of an episode whose last is `steps`, from `first` on; its very first is never among them."""
+    return sorted({int(t) for t in np.linspace(max(first, 1), steps, MOMENTS).round()})
 
 
 def filmstrip(

@@ -12,9 +12,7 @@ from analysis.online import ends, gains
 from analysis.results import SCRATCH, Results
 
 
-def findings(
-    results: Results, task: str, algorithm: str, expert_return: Mapping[str, float], confidence: float = 0.95
-) -> list[str]:
+def findings(results: Results, task: str, algorithm: str, expert_return: Mapping[str, float], confidence: float) -> list[str]:
     """Sentences about one task and algorithm, the most important first."""
     mine = (pl.col("task") == task) & (pl.col("algorithm") == algorithm)
     looks = results.held_out.filter(mine)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
-MOMENTS = 8
+from analysis.filmstrip import moments
+
 Frame = tuple[int, int]  # episode, t
 
 
@@ -58,15 +58,19 @@ def first_rollout(own: pl.DataFrame) -> pl.DataFrame:
     return own.filter(pl.col("seed") == pl.col("seed").min(), pl.col("episode") == pl.col("episode").min()).sort("encoder", "t")
 
 
-def moments(own: pl.DataFrame) -> list[int]:
+def shown(own: pl.DataFrame) -> list[int]:
     """Evenly spaced steps from the context's end to the episode's last, of `rollouts`."""
-    start = int((own["t"] - own["horizon"]).max())  # type: ignore[arg-type]
-    return sorted({int(t) for t in np.linspace(max(start, 1), int(own["t"].max()), MOMENTS).round()})  # type: ignore[arg-type]
+    return moments(int(own["t"].max()), _context(own))  # type: ignore[arg-type]
+
+
+def found(own: pl.DataFrame) -> list[Frame | None]:
+    """The frame nearest to what was imagined, of each row; None where the model said nothing finite."""
+    return [None if None in row else row for row in own.select("nearest_episode", "nearest_t").rows()]
 
 
 def wanted(own: pl.DataFrame) -> set[Frame]:
     """The frames that `recorded` needs, of `rollouts`."""
-    at = own.filter(pl.col("t").is_in(moments(own)))
+    at = own.filter(pl.col("t").is_in(shown(own)))
     pairs = [at.select("episode", "t"), at.select(episode="nearest_episode", t="nearest_t").drop_nulls()]
     return set(pl.concat(pairs).unique().rows())
 
@@ -83,21 +87,23 @@ def recorded(
     """
     if recordings.is_empty() or (own := rollouts(recordings, task, algorithm)).is_empty():
         return None
-    needed, shown = wanted(own), moments(own)
+    needed, steps = wanted(own), shown(own)
     if not needed <= frames.keys():
         return None
-    parts = [_rollout(own.filter(pl.col("encoder") == encoder), shown) for encoder in encoders if encoder in own["encoder"]]
-    context = int((own["t"] - own["horizon"]).max())  # type: ignore[arg-type]
-    return Recorded(
-        own["quality"][0], own["episode"][0], context, shown, parts, {frame: frames[frame] for frame in sorted(needed)}
-    )
+    parts = [_rollout(own.filter(pl.col("encoder") == encoder), steps) for encoder in encoders if encoder in own["encoder"]]
+    pictures = {frame: frames[frame] for frame in sorted(needed)}
+    return Recorded(own["quality"][0], own["episode"][0], _context(own), steps, parts, pictures)
 
 
-def _rollout(own: pl.DataFrame, shown: list[int]) -> Rollout:
-    at = own.filter(pl.col("t").is_in(shown))
-    found = [None if None in row else row for row in at.select("nearest_episode", "nearest_t").rows()]
+def _context(own: pl.DataFrame) -> int:
+    """The last step that was observed."""
+    return int((own["t"] - own["horizon"]).max())  # type: ignore[arg-type]
+
+
+def _rollout(own: pl.DataFrame, steps: list[int]) -> Rollout:
+    at = own.filter(pl.col("t").is_in(steps))
     columns = ("nearest_state_distance", "true_nearest_state_distance")
     return Rollout(
-        own["encoder"][0], own["t"].to_list(), own["reward"].to_list(), own["reward_pred"].to_list(), found,
+        own["encoder"][0], own["t"].to_list(), own["reward"].to_list(), own["reward_pred"].to_list(), found(at),
         *(at[name].to_list() for name in columns),
     )  # fmt: skip

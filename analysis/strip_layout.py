@@ -1,8 +1,10 @@
 """Where the parts of a recording's strip lie, so that the reward's trace stands above the frames of the same steps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from analysis.recordings import Recorded, Rollout
 
@@ -34,15 +36,26 @@ class Layout:
     high: float
 
 
+def along(steps: Sequence[int], shown: Sequence[int], left: float, side: int, gap: int) -> list[float]:
+    """x of every step, so that frames of `side` pixels, `gap` apart and centred on the steps that are shown, begin at `left`."""
+    scale = (side + gap) / min(np.diff(shown), default=1)  # pixels a step
+    start = left + max(0.0, side / 2 - (shown[0] - steps[0]) * scale)
+    return [float(start + (t - steps[0]) * scale) for t in steps]
+
+
+def limits(*values: ArrayLike) -> tuple[float, float]:
+    """The lowest and the highest that is finite."""
+    every = np.concatenate([np.asarray(part, float) for part in values])
+    finite = every[np.isfinite(every)]
+    return float(finite.min()), float(finite.max())
+
+
 def layout(film: Recorded, rollout: Rollout) -> Layout:
     """Of one rollout's strip; all strips of a recording have the same scales."""
     shown = film.shown
-    scale = (SIDE + GAP) / min(np.diff(shown), default=1)  # pixels a step
-    first = rollout.t[0]
-    start = LABELS + max(0.0, SIDE / 2 - (shown[0] - first) * scale)
-    x = {t: round(start + (t - first) * scale, 1) for t in rollout.t}
-    values = np.array([value for one in film.rollouts for value in (*one.reward, *one.predicted)])
-    low, high = (float(end(values[np.isfinite(values)])) for end in (np.min, np.max))
+    places = along(rollout.t, shown, LABELS, SIDE, GAP)
+    start, x = places[0], {t: round(place, 1) for t, place in zip(rollout.t, places, strict=True)}
+    low, high = limits(*(values for one in film.rollouts for values in (one.reward, one.predicted)))
     room = 0.05 * (high - low) or 0.5
     low, high = low - room, high + room
     end = x[shown[-1]] + SIDE / 2 + GAP

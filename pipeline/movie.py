@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from analysis.strip_layout import along, limits
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -50,9 +52,7 @@ def strip(pairs: Sequence[Pair], own: "pl.DataFrame", shown: Sequence[int], titl
         pairs: frames of the moments. own: all rows of the recording. shown: the moments, steps.
     """
     steps, top = own["t"].to_numpy(), _TEXT + _GAP
-    scale = (_STRIP_SIDE + _GAP) / min(np.diff(shown), default=1)  # pixels a step
-    start = _LEFT + max(0.0, _STRIP_SIDE / 2 - (shown[0] - steps[0]) * scale)
-    x = start + (steps - steps[0]) * scale
+    x = np.array(along(steps.tolist(), shown, _LEFT, _STRIP_SIDE, _GAP))
     lefts = [round(float(x[steps == t][0]) - _STRIP_SIDE / 2) for t in shown]
     width = lefts[-1] + _STRIP_SIDE + _GAP
     picture, draw = _canvas(width, top + _TRACE + 2 * (_TEXT + _GAP) + 2 * (_STRIP_SIDE + _GAP))
@@ -74,8 +74,7 @@ class _Lines:
     def __init__(self, own: "pl.DataFrame", x: NDArray[np.float64], top: int) -> None:
         bottom = top + _TRACE
         reward, predicted = (own[name].to_numpy().astype("float64") for name in ("reward", "reward_pred"))
-        every = np.concatenate([reward, predicted])
-        low, high = (float(end(every[np.isfinite(every)])) for end in (np.min, np.max))
+        low, high = limits(reward, predicted)
         scale = (bottom - top) / ((high - low) or 1.0)
         self._lines = [list(zip(x, bottom - (values - low) * scale, strict=True)) for values in (reward, predicted)]
         observed = int((own["horizon"] == 0).sum())

@@ -31,24 +31,23 @@ def main(task: str, encoder: str, algorithm: str, out: Path, seed: int | None = 
 
     from PIL import Image
 
-    from analysis.recordings import moments
+    from analysis.recordings import found, shown
     from pipeline.filmstrip import frames_at
     from pipeline.movie import animation, strip
 
-    shown = own if kind != "PNG" else own.filter(own["t"].is_in(moments(own)))
-    true = shown.select("episode", "t").rows()
-    found = [None if None in row else row for row in shown.select("nearest_episode", "nearest_t").rows()]
+    drawn = own if kind != "PNG" else own.filter(own["t"].is_in(shown(own)))
+    true, near = drawn.select("episode", "t").rows(), found(drawn)
     folder = Path("data/frames") / task
-    wanted = {at for at in (*true, *found) if at is not None}
+    wanted = {at for at in (*true, *near) if at is not None}
     verify(folder)
     frames = frames_at(folder, wanted)
     if lacking := sorted(wanted - frames.keys()):
         raise DataError(f"{folder} has no frame of episode {lacking[0][0]}, step {lacking[0][1]}; run render again")
-    pairs = [(frames[at], None if near is None else frames[near]) for at, near in zip(true, found, strict=True)]
+    pairs = [(frames[at], None if other is None else frames[other]) for at, other in zip(true, near, strict=True)]
     title = f"{encoder}, {algorithm}"
     with replacing(out) as path:
         if kind == "PNG":
-            strip(pairs, own, shown["t"].to_list(), title).save(path, format=kind)
+            strip(pairs, own, drawn["t"].to_list(), title).save(path, format=kind)
         else:
             pictures = animation(pairs, own, title)
             if kind == "GIF":  # one palette, undithered: else every pixel would change from step to step

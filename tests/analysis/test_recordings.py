@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from analysis.chosen import best_episode
-from analysis.recordings import moments, recorded, rollouts, wanted
+from analysis.recordings import recorded, rollouts, shown, wanted
 from analysis.strip_layout import SIDE, layout
 from analysis.tables import RECORDINGS
 from pipeline import report
@@ -51,11 +51,11 @@ def test_frames_are_those_of_the_tars_pixel_for_pixel(root: Path, table: pl.Data
 
 
 def test_moments_lie_evenly_from_the_contexts_end_to_the_episodes(table: pl.DataFrame):
-    shown = moments(rollouts(table, *CELL))
-    assert len(shown) == 8 and shown[0] == 10 and shown[-1] == SMALL.steps
-    assert set(np.diff(shown)) <= {4, 5}
+    steps = shown(rollouts(table, *CELL))
+    assert len(steps) == 8 and steps[0] == 10 and steps[-1] == SMALL.steps
+    assert set(np.diff(steps)) <= {4, 5}
     short = rollouts(table, *CELL).filter(pl.col("t") <= 12)
-    assert moments(short) == [10, 11, 12]
+    assert shown(short) == [10, 11, 12]
 
 
 def _film(root: Path, table: pl.DataFrame):
@@ -108,7 +108,7 @@ def test_the_page_shows_them_and_the_table_is_gathered(root: Path, table: pl.Dat
     strips = [ElementTree.fromstring(svg) for svg in re.findall(r'<svg class="recording".*?</svg>', figure, re.DOTALL)]
     assert len(strips) == len(ENCODERS)
     own = rollouts(table, *CELL)
-    at = own.filter(pl.col("encoder") == "scratch", pl.col("t").is_in(moments(own)))
+    at = own.filter(pl.col("encoder") == "scratch", pl.col("t").is_in(shown(own)))
     true, found = at.select("episode", "t").rows(), at.select("nearest_episode", "nearest_t").rows()
     for strip in strips:
         used = [use.attrib["href"].removeprefix("#") for use in strip.iter("use")]

@@ -50,7 +50,7 @@ def context() -> Context:
 
 
 def test_sentences_state_the_figures_behind_them(results: Results) -> None:
-    said = findings(results, *CELL, {TASK: 800.0})
+    said = findings(results, *CELL, {TASK: 800.0}, 0.95)
     r2 = dict(results.looks.filter(pl.col("axis") == "default", pl.col("horizon") == 0).select("encoder", "r2").iter_rows())
     assert all(f"{e} {r2[e]:.3f}" in said[0] for e in ENCODERS)
     text = " ".join(said)
@@ -83,7 +83,7 @@ def test_what_is_undefined_is_null(results: Results) -> None:
     flat = dataclasses.replace(results, looks=results.looks.with_columns(r2=pl.lit(None, pl.Float64)))
     assert metrics(flat, {})["selected"]["filtering_r2"] is None
     assert metrics(flat, {})["expert_return"] is None
-    assert "undefined" in findings(flat, *CELL, {})[0]
+    assert "undefined" in findings(flat, *CELL, {}, 0.95)[0]
 
 
 def test_the_summary_holds_every_grouping_once(results: Results) -> None:
