@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.errors import DataError
-from datasets.manifest import digest_of, read_manifest, write_json
 from pipeline.machine import hardware
-from pipeline.work import store
+from pipeline.work import key_of, note_file, write_note
+
+_KIND = "clock"
 
 
 class Clock(NamedTuple):
@@ -30,22 +30,12 @@ def save_clock(out: Path, key: str, rows: list[tuple[str, int, int, float]]) -> 
         key: of the work it comes from.
         rows: see `Clock`.
     """
-    file = _file(out)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, {"key": key, "rows": rows, "hardware": hardware()})
+    write_note(_KIND, out, {"key": key, "rows": rows, "hardware": hardware()})
 
 
 def read_clock(out: Path) -> Clock | None:
     """What was noted of an output that lies here; None where it was made elsewhere."""
-    file = _file(out)
-    try:
-        key = read_manifest(out)["meta"].get("key")
-    except DataError:
-        return None
-    if not file.is_file() or (noted := json.loads(file.read_text()))["key"] != key:
+    file = note_file(_KIND, out)
+    if not file.is_file() or (noted := json.loads(file.read_text()))["key"] != key_of(out):
         return None
     return Clock([(arm, seed, steps, seconds) for arm, seed, steps, seconds in noted["rows"]], noted["hardware"])
-
-
-def _file(out: Path) -> Path:
-    return store() / "clock" / f"{digest_of(str(out))[:24]}.json"

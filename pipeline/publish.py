@@ -11,6 +11,7 @@ the table already and not here stay; one that is here takes the place of its old
 from pathlib import Path
 
 from datasets.errors import UserError
+from pipeline.acting import FROM_NOTHING, ONLINE
 from pipeline.clock import read_clock
 from pipeline.log import log
 from pipeline.stage import run
@@ -18,7 +19,7 @@ from pipeline.work import replacing
 
 RUN = ["algorithm", "encoder", "task", "seed", "init", "preset"]
 COLUMNS = [*RUN, "variant", "axis", "severity", "split", "env_steps", "return", "wall_s", "hardware"]
-PUBLISHED_ARMS = ("online", "from_nothing")  # the other never acts
+PUBLISHED_ARMS = (ONLINE, FROM_NOTHING)  # the other never acts
 
 
 def main(results: Path = Path("results/online"), out: Path = Path("docs/results/online.parquet")) -> None:

@@ -109,7 +109,7 @@ def hold_work(stage: str, out: Path, key: Mapping[str, Any]) -> Iterator[Work | 
         hold(store() / "locks" / f"{out_id}.lock", str(out)) as waited_out,
         hold(folder.with_name(name + ".lock"), f"{folder}") as waited_work,
     ):
-        if (waited_out or waited_work) and published.exists() and out.exists() and _key_of(out) == name:
+        if (waited_out or waited_work) and published.exists() and out.exists() and key_of(out) == name:
             log(f"{out} was finished by the process waited for")
             yield None
             return
@@ -156,7 +156,8 @@ def open_work(stage: str, out: Path, key: Mapping[str, Any]) -> Iterator[Work | 
         shutil.rmtree(done)
 
 
-def _key_of(out: Path) -> str | None:
+def key_of(out: Path) -> str | None:
+    """Of the work that a published output comes from; None where there is none."""
     with suppress(DataError):
         return read_manifest(out)["meta"].get("key")
     return None
@@ -171,9 +172,19 @@ def _record_cost(stage: str, out: Path, key: str, wall_s: float, cpu_s: float) -
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "host": platform.node(),
         "hardware": f"{platform.machine()}, {os.cpu_count()} cores",
     }  # fmt: skip
-    folder = store() / "costs"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / f"{digest_of(str(out))[:24]}.json", row)
+    write_note("costs", out, row)
+
+
+def note_file(kind: str, out: Path) -> Path:
+    """Where a note about an output lies: beside what stages work on, outside every result."""
+    return store() / kind / f"{digest_of(str(out))[:24]}.json"
+
+
+def write_note(kind: str, out: Path, note: Mapping[str, Any]) -> None:
+    """Keep a JSON-able note about an output, in place of an older one."""
+    file = note_file(kind, out)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, note)
 
 
 def require_space(path: Path, size: int) -> None:
@@ -201,7 +212,7 @@ def costs() -> list[dict[str, Any]]:
     rows = []
     for note in sorted((store() / "costs").glob("*.json")):
         row = json.loads(note.read_text())
-        if _key_of(Path(row["out"])) == row["key"]:
+        if key_of(Path(row["out"])) == row["key"]:
             files = read_manifest(Path(row["out"]))["files"]
             rows.append(row | {"bytes": sum(entry["bytes"] for entry in files.values())})
     return sorted(rows, key=lambda row: row["out"])

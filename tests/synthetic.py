@@ -85,9 +85,15 @@ def write_params(root: Path, change: Callable[[dict[str, Any]], None] | None = N
     return path
 
 
-def enter_project(root: Path, monkeypatch: pytest.MonkeyPatch, data: Trajectories) -> None:
-    """Make `root` the working directory, with a store of its own, the trajectories and their frames."""
+def go_into(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make `root` the working directory, with a store of its own."""
     monkeypatch.chdir(root)
     monkeypatch.setenv("ENCORE_STORE", str(root / "store"))
+    return root
+
+
+def enter_project(root: Path, monkeypatch: pytest.MonkeyPatch, data: Trajectories) -> None:
+    """`go_into(root)`, and put the trajectories and their frames there."""
+    go_into(root, monkeypatch)
     write_trajectories(root, data)
     write_frames(root, data)

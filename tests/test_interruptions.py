@@ -187,17 +187,10 @@ def test_twenty_kills_of_train_end_in_the_same_models(algorithm: str, finished, 
         else:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=rng.uniform(0, seconds))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if _kill(process):
             kills += 1
             torn += writing and _being_written(killed)
-        else:
-            assert process.returncode == 0
-        if (killed / out).exists():
-            assert digest(killed / out) == digest(whole / out)
-            shutil.rmtree(killed / out)
-            shutil.rmtree(killed / "store")
+        _begin_again_where_whole(killed, whole, out)
     assert torn >= 3
     _run(killed, killed / "store", "train", extra)
     verify(killed / out)
@@ -228,18 +221,28 @@ def test_ten_kills_of_finetune_lose_no_step_and_count_none_twice(algorithm: str,
         process = _start(killed, killed / "store", "finetune", extra)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=rng.uniform(0.2, 0.7) * seconds)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-        else:
-            assert process.returncode == 0
-        if (killed / out).exists():
-            assert digest(killed / out) == digest(whole / out)
-            shutil.rmtree(killed / out)
-            shutil.rmtree(killed / "store")
+        kills += _kill(process)
+        _begin_again_where_whole(killed, whole, out)
     _run(killed, killed / "store", "finetune", extra)
     assert digest(killed / out) == digest(whole / out)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> bool:
+    """Kill a run with all its processes; False where it had ended, and well."""
+    if process.poll() is not None:
+        assert process.returncode == 0
+        return False
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return True
+
+
+def _begin_again_where_whole(killed: Path, whole: Path, out: Path) -> None:
+    """An output that is there is the same as the uninterrupted run's; with its store it is then removed."""
+    if (killed / out).exists():
+        assert digest(killed / out) == digest(whole / out)
+        shutil.rmtree(killed / out)
+        shutil.rmtree(killed / "store")
 
 
 def _being_written(project: Path) -> bool:

@@ -9,7 +9,7 @@ from datasets.errors import DataError, UserError
 from datasets.manifest import digest
 from pipeline import encode, evaluate, finetune, pretrain, train
 from pipeline.params import load_params
-from tests.synthetic import TASK, enter_project, make_trajectories, write_params
+from tests.synthetic import TASK, enter_project, go_into, make_trajectories, write_params
 from trainers.checkpoint import load_world_model
 from trainers.tdmpc2.config import PUBLISHED
 
@@ -45,9 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(project)
-    monkeypatch.setenv("ENCORE_STORE", str(project / "store"))
-    return project
+    return go_into(project, monkeypatch)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

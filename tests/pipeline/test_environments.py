@@ -25,7 +25,7 @@ from pipeline.sim.gym_replay import PlayJob, play_shard
 from pipeline.sim.source import Source
 from tests.own_environments import write_environment
 from tests.study import tiny
-from tests.synthetic import ROOT, make_trajectories, write_params
+from tests.synthetic import ROOT, go_into, make_trajectories, write_params
 
 TASK, REPEAT, STEPS, SIZE = "point", 2, 24, 32
 TRAJECTORIES, FRAMES = Path("data/trajectories") / TASK, Path("data/frames") / TASK
@@ -56,8 +56,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("study")
     write_study(root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        patch.setenv("ENCORE_STORE", str(root / "store"))
+        go_into(root, patch)
         validate.main()
         collect.main(TASK)
         render.main(TASK)
@@ -66,9 +65,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(project)
-    monkeypatch.setenv("ENCORE_STORE", str(project / "store"))
-    return project
+    return go_into(project, monkeypatch)
 
 
 def test_episodes_of_every_quality_are_recorded_with_their_seeds(inside):

@@ -17,7 +17,7 @@ from pipeline.encoders.area import shrunk
 from pipeline.observe import open_observation_encoder
 from pipeline.params import load_params
 from pipeline.sim.env import TaskEnv, View
-from tests.synthetic import TASK, make_trajectories, write_frames, write_params, write_trajectories
+from tests.synthetic import TASK, go_into, make_trajectories, write_frames, write_params, write_trajectories
 from trainers.agent.episodes import load_episodes
 from trainers.checkpoint import load_world_model
 
@@ -68,9 +68,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def inside(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(finished)
-    monkeypatch.setenv("ENCORE_STORE", str(finished / "store"))
-    return finished
+    return go_into(finished, monkeypatch)
 
 
 def _frames(variant: str, rows: np.ndarray) -> np.ndarray:
