@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 AGENT = (
     "__init__", "actor", "agent", "behaviour", "critic", "dreamer", "environment_process", "environment_worker", "environments",
-    "episodes", "film", "imagination", "latents", "normaliser", "online", "plan2explore", "play", "progress", "replay", "returns",
+    "episodes", "imagination", "latents", "normaliser", "online", "plan2explore", "play", "progress", "replay", "returns",
     "stopwatch",
 )  # fmt: skip
 CODE = (
     *(f"pipeline/{name}.py" for name in ("finetune", "acting", "looks", "observe", "encoders/area", "sim/env", "sim/tasks")),
     *(f"trainers/agent/{name}.py" for name in AGENT),
-    *(f"trainers/tdmpc2/{name}.py" for name in ("agent", "planner")), *training.CODE, *ENVIRONMENT,
+    *(f"trainers/tdmpc2/{name}.py" for name in ("agent", "planner")), "datasets/film.py", *training.CODE, *ENVIRONMENT,
 )  # fmt: skip
 LEARNS_ONLINE = ("dreamerv3", "tdmpc2")  # algorithms with an agent
 ONLINE, OFFLINE_ONLY, FROM_NOTHING = "online", "offline_only", "from_nothing"  # the arms

@@ -35,13 +35,18 @@ EVALUATION = {"arm": str, "env_steps": int, "updates": int, "return": float, "re
 EVALUATED = {"arm": str, "env_steps": int, "updates": int, "episode": int, "return": float}
 EPISODE = {"arm": str, "env_steps": int, "return": float}
 
+Rows = list[dict[str, Any]]
+
 
 def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     p.train.of(algorithm)  # refuses an unknown one
-    if task in p.imports or algorithm not in LEARNS_ONLINE:
-        imported = f"{task} is imported and has no environment: not fine-tuned"
-        _skip(encoder, task, algorithm, imported if task in p.imports else f"{algorithm} has no agent: not fine-tuned")
+    out = Path("results/online") / encoder / task / algorithm
+    if task in p.imports:
+        _skip(out, encoder, task, algorithm, f"{task} is imported and has no environment")
+        return
+    if algorithm not in LEARNS_ONLINE:
+        _skip(out, encoder, task, algorithm, f"{algorithm} has no agent")
         return
     inputs = {
         "trajectories": Path("data/trajectories") / task, "weights": Path("data/weights") / task / encoder,
@@ -58,7 +63,6 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
         "compute": p.compute.identity,
         "code": code_digest(*CODE, *training.OWN_CODE[algorithm]), **{name: digest(folder) for name, folder in inputs.items()},
     }  # fmt: skip
-    out = Path("results/online") / encoder / task / algorithm
     with open_work("finetune", out, key) as work:
         if work is None:
             return
@@ -79,30 +83,29 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
         save_clock(out, work.key, [(arm.name, arm.seed, *note) for arm in arms for note in Stopwatch(arm.folder / TIMES).notes])
 
 
-def _skip(encoder: str, task: str, algorithm: str, why: str) -> None:
+def _skip(out: Path, encoder: str, task: str, algorithm: str, why: str) -> None:
     """Write the tables without rows."""
+    key = {"encoder": canonical(encoder), "task": task, "algorithm": algorithm, "code": code_digest(*CODE), "skipped": why}
+    with open_work("finetune", out, key) as work:
+        if work is not None:
+            log(f"finetune {encoder}: {why}: not fine-tuned")
+            _write_tables(work.result, [], [], [])
+
+
+def _write_tables(result: Path, evaluations: Rows, evaluated: Rows, episodes: Rows) -> None:
     import polars as pl
 
-    key = {"encoder": canonical(encoder), "task": task, "algorithm": algorithm, "code": code_digest(*CODE), "skipped": why}
-    with open_work("finetune", Path("results/online") / encoder / task / algorithm, key) as work:
-        if work is None:
-            return
-        log(f"finetune {encoder}: {why}")
-        pl.DataFrame(schema=IDENTITY | EVALUATION).write_parquet(work.result / "online.parquet")
-        pl.DataFrame(schema=IDENTITY | EVALUATED).write_parquet(work.result / "evaluation_episodes.parquet")
-        pl.DataFrame(schema=IDENTITY | EPISODE).write_parquet(work.result / "training_episodes.parquet")
+    pl.DataFrame(evaluations, IDENTITY | EVALUATION).write_parquet(result / "online.parquet")
+    pl.DataFrame(evaluated, IDENTITY | EVALUATED).write_parquet(result / "evaluation_episodes.parquet")
+    pl.DataFrame(episodes, IDENTITY | EPISODE).write_parquet(result / "training_episodes.parquet")
 
 
 def _collect_results(arms: list[Arm], result: Path) -> None:
     """Every arm's evaluations in one table, the acting arms' episodes in another; agents that began with the offline model."""
-    import polars as pl
-
     from trainers.checkpoint import load_torch, save_torch
 
     looks = {look.variant: look for look in looks_of(arms[0].params, arms[0].task)}
-    evaluations: list[dict[str, Any]] = []
-    evaluated: list[dict[str, Any]] = []
-    episodes: list[dict[str, Any]] = []
+    evaluations, evaluated, episodes = Rows(), Rows(), Rows()
     for arm in arms:
         outcome = load_torch(arm.outcome, "outcome of fine-tuning")
         same = _identity(arm) | {"arm": arm.name}
@@ -120,9 +123,7 @@ def _collect_results(arms: list[Arm], result: Path) -> None:
             folder = result / f"seed-{arm.seed}"
             folder.mkdir()
             save_torch(folder / "agent.pt", outcome["agent"])
-    pl.DataFrame(evaluations, IDENTITY | EVALUATION).write_parquet(result / "online.parquet")
-    pl.DataFrame(evaluated, IDENTITY | EVALUATED).write_parquet(result / "evaluation_episodes.parquet")
-    pl.DataFrame(episodes, IDENTITY | EPISODE).write_parquet(result / "training_episodes.parquet")
+    _write_tables(result, evaluations, evaluated, episodes)
 
 
 def _identity(arm: Arm) -> dict[str, Any]:

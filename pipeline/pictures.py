@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from datasets.episodes import EpisodeIndex
+from datasets.film import enlarged, save_film
 from datasets.frames import DEFAULT, Frames, FrameSet, read_frame_shard
 
-CELL = 128  # pixels, at least
 _GAP, _LABEL, _MARGIN = 4, 14, 92
-_VIDEO_FRAMES, _VIDEO_STEP_MS = 60, 80
+_VIDEO_FRAMES = 60
 
 
 def save_contact_sheet(path: Path, folder: Path, frames: Frames, index: EpisodeIndex) -> None:
@@ -51,11 +51,7 @@ def save_videos(out: Path, folder: Path, frames: Frames, index: EpisodeIndex) ->
     """
     out.mkdir(parents=True, exist_ok=True)
     for looked in frames.sets:
-        pictures = [Image.fromarray(_enlarged(frame)) for frame in _episode(folder, looked, index)[::2][:_VIDEO_FRAMES]]
-        pictures[0].save(
-            out / f"{looked.look.variant}.webp", save_all=True, append_images=pictures[1:], duration=_VIDEO_STEP_MS, loop=0,
-            quality=80, method=0,
-        )  # fmt: skip
+        save_film(out / f"{looked.look.variant}.webp", _episode(folder, looked, index)[::2][:_VIDEO_FRAMES])
 
 
 def _line(frames: FrameSet) -> tuple[str, str, int]:
@@ -70,7 +66,7 @@ def _title(line: tuple[str, str, int]) -> tuple[str, ...]:
 
 def _moment(folder: Path, frames: FrameSet, index: EpisodeIndex) -> NDArray[np.uint8]:
     episode = _episode(folder, frames, index)
-    return _enlarged(episode[len(episode) // 2])
+    return enlarged(episode[len(episode) // 2])
 
 
 def _episode(folder: Path, frames: FrameSet, index: EpisodeIndex) -> list[NDArray[np.uint8]]:
@@ -79,9 +75,3 @@ def _episode(folder: Path, frames: FrameSet, index: EpisodeIndex) -> list[NDArra
     chosen = [e for e in index.episodes(True, DEFAULT if frames.look.paired else frames.look.variant) if e in own][-1]
     shard = next(shard for shard in frames.shards if chosen in shard.episodes)
     return [frame for _, _, frame in read_frame_shard(folder / shard.file, lambda episode, t: episode == chosen)]
-
-
-def _enlarged(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Whole-numbered, so that pixels stay pixels."""
-    factor = -(-CELL // frame.shape[0])
-    return frame.repeat(factor, axis=0).repeat(factor, axis=1)

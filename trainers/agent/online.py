@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from datasets.errors import UserError
+from datasets.film import save_film
 from datasets.frames import DEFAULT
 from trainers.agent.agent import Agent, Diverged
 from trainers.agent.episodes import load_episodes, save_episodes
-from trainers.agent.film import save_film
 from trainers.agent.play import Film, Player
 from trainers.agent.progress import Evaluation, OnlineConfig, Progress
 from trainers.agent.replay import Replay

@@ -4,6 +4,8 @@ import json
 import time
 from pathlib import Path
 
+from datasets.manifest import write_json
+
 
 class Stopwatch:
     """Notes seconds at evaluations. What a killed run did after its last note is not counted.
@@ -25,6 +27,4 @@ class Stopwatch:
         """That an evaluation after `env_steps` begins; one that is made again takes the place of the first."""
         seconds = self._before + time.monotonic() - self._start
         self.notes = [(steps, taken) for steps, taken in self.notes if steps < env_steps] + [(env_steps, round(seconds, 1))]
-        temporary = self._file.with_name(self._file.name + ".tmp")
-        temporary.write_text(json.dumps(self.notes))
-        temporary.replace(self._file)
+        write_json(self._file, self.notes)
