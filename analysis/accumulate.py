@@ -4,8 +4,9 @@ Terms are added in float64 and in row order, so the sums are the same to the bit
 is cut into slices.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -15,11 +16,22 @@ STATISTICS = ("n", "r", "rr", "p", "se", "ae")
 SLICE = 1 << 18  # rows in memory at a time
 
 Ids = NDArray[np.int64]
+T = TypeVar("T")
 
 
 def slices(table: pl.LazyFrame, rows: int = SLICE) -> Iterator[pl.DataFrame]:
     """The table in pieces of about `rows` rows, in order; a table without rows yields none."""
     return (piece for piece in table.collect_batches(chunk_size=rows, maintain_order=True) if len(piece))
+
+
+def _ahead(items: Iterable[T]) -> Iterator[T]:
+    """The items, in order; a thread makes the next one while one is used."""
+    source, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, source, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, source, end)
+            yield item  # type: ignore[misc]
 
 
 def grown(values: NDArray, size: int, fill: float = 0) -> NDArray:
@@ -90,16 +102,29 @@ class Sums:
         Returns:
             int64 [N], the row's group and bin as one number below `size`.
         """
+        ids = self._number(rows, bin)
+        self._sum(rows, ids)
+        return ids
+
+    def add_each(self, pieces: Iterable[tuple[pl.DataFrame, Ids | None]]) -> Iterator[tuple[pl.DataFrame, Ids]]:
+        """`add` every piece (its rows and bins) and yield it with its numbers; the next one is read and numbered meanwhile."""
+        for rows, ids in _ahead((rows, self._number(rows, bin)) for rows, bin in pieces):
+            self._sum(rows, ids)
+            yield rows, ids
+
+    def _number(self, rows: pl.DataFrame, bin: Ids | None) -> Ids:
         ids = self._groups.number(rows) * self._bins
         if bin is not None:
             ids += bin
+        return ids
+
+    def _sum(self, rows: pl.DataFrame, ids: Ids) -> None:
         self._sums = grown(self._sums, self.size)
         reward, predicted = (rows[name].cast(pl.Float64).to_numpy() for name in ("reward", "reward_pred"))
         error = predicted - reward
         terms = (1.0, reward, reward**2, predicted, error**2, np.abs(error))
         for total, term in zip(self._sums, terms, strict=True):
             np.add.at(total, ids, term)
-        return ids
 
     @property
     def size(self) -> int:

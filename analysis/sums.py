@@ -62,8 +62,8 @@ def episode_sums(part: pl.LazyFrame, short: int, keys: Sequence[str] = EPISODE) 
     apart = "variant" in keys  # else several predictions of one t are to be expected
     sums = Sums(part.select(keys).collect_schema(), len(first))
     earliest = latest = np.zeros(0, np.int32)
-    for rows in slices(part.select(*keys, *["t"] * apart, "horizon", "reward", "reward_pred")):
-        ids = sums.add(rows, bin_of[rows["horizon"].to_numpy()])
+    pieces = slices(part.select(*keys, *["t"] * apart, "horizon", "reward", "reward_pred"))
+    for rows, ids in sums.add_each((rows, bin_of[rows["horizon"].to_numpy()]) for rows in pieces):
         earliest, latest = grown(earliest, sums.size, np.iinfo(np.int32).max), grown(latest, sums.size)
         if apart:
             t = rows["t"].to_numpy()

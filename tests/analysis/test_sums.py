@@ -1,6 +1,7 @@
 """Per-episode sums say what the predictions say, refuse tables that cannot be trusted, and repeat bit for bit."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +50,20 @@ def test_the_order_of_groups_does_not_change_a_bit(part: pl.DataFrame) -> None:
 def test_how_the_table_is_cut_does_not_change_a_bit(part: pl.DataFrame) -> None:
     whole, cut = Sums(part.select(EPISODE).schema, 4), Sums(part.select(EPISODE).schema, 4)
     whole.add(part, part["horizon"].clip(0, 3).to_numpy())
-    for piece in part.iter_slices(37):
-        cut.add(piece, piece["horizon"].clip(0, 3).to_numpy())
+    pieces = list(part.iter_slices(37))
+    yielded = [rows for rows, _ in cut.add_each((rows, rows["horizon"].clip(0, 3).to_numpy()) for rows in pieces)]
     assert cut.table().equals(whole.table())
+    assert all(rows is piece for rows, piece in zip(yielded, pieces, strict=True))
     assert whole.table()["n"].sum() == len(part)
+
+
+def test_what_goes_wrong_in_a_piece_is_raised(part: pl.DataFrame) -> None:
+    def broken() -> Iterator[tuple[pl.DataFrame, None]]:
+        yield part, None
+        raise DataError("the rest is unreadable")
+
+    with pytest.raises(DataError, match="unreadable"):
+        list(Sums(part.select(EPISODE).schema).add_each(broken()))
 
 
 def test_no_rows_make_no_groups(part: pl.DataFrame) -> None:
