@@ -90,7 +90,8 @@ class Sums:
     def __init__(self, keys: pl.Schema, bins: int = 1) -> None:
         self._keys, self._bins = keys, bins
         self._groups = Groups(keys)  # K in all
-        self._sums = np.zeros((len(STATISTICS), 0))  # [statistics, >= K * W]
+        self._sums = np.zeros((len(STATISTICS), 0))  # [statistics, >= size]
+        self.size = 0  # K * W of the rows that were added
 
     def add(self, rows: pl.DataFrame, bin: Ids | None = None) -> Ids:
         """Add N further rows.
@@ -102,34 +103,31 @@ class Sums:
         Returns:
             int64 [N], the row's group and bin as one number below `size`.
         """
-        ids = self._number(rows, bin)
-        self._sum(rows, ids)
+        ids, size = self._number(rows, bin)
+        self._sum(rows, ids, size)
         return ids
 
     def add_each(self, pieces: Iterable[tuple[pl.DataFrame, Ids | None]]) -> Iterator[tuple[pl.DataFrame, Ids]]:
         """`add` every piece (its rows and bins) and yield it with its numbers; the next one is read and numbered meanwhile."""
-        for rows, ids in _ahead((rows, self._number(rows, bin)) for rows, bin in pieces):
-            self._sum(rows, ids)
+        for rows, (ids, size) in _ahead((rows, self._number(rows, bin)) for rows, bin in pieces):
+            self._sum(rows, ids, size)
             yield rows, ids
 
-    def _number(self, rows: pl.DataFrame, bin: Ids | None) -> Ids:
+    def _number(self, rows: pl.DataFrame, bin: Ids | None) -> tuple[Ids, int]:
+        """The numbers, and how many there are with those of all rows before."""
         ids = self._groups.number(rows) * self._bins
         if bin is not None:
             ids += bin
-        return ids
+        return ids, self._bins * len(self._groups)
 
-    def _sum(self, rows: pl.DataFrame, ids: Ids) -> None:
-        self._sums = grown(self._sums, self.size)
+    def _sum(self, rows: pl.DataFrame, ids: Ids, size: int) -> None:
+        self.size = size
+        self._sums = grown(self._sums, size)
         reward, predicted = (rows[name].cast(pl.Float64).to_numpy() for name in ("reward", "reward_pred"))
         error = predicted - reward
         terms = (1.0, reward, reward**2, predicted, error**2, np.abs(error))
         for total, term in zip(self._sums, terms, strict=True):
             np.add.at(total, ids, term)
-
-    @property
-    def size(self) -> int:
-        """K * W."""
-        return self._bins * len(self._groups)
 
     def table(self, **more: NDArray) -> pl.DataFrame:
         """The groups that have rows, sorted: `keys`, `bin`, STATISTICS, and `more`, values [size] by `add`'s numbers."""

@@ -1,4 +1,4 @@
-"""Errors with intervals from a hundred million predictions, by four keys: time and peak memory beside bare polars.
+"""Sums of a hundred million predictions by four keys, and errors with intervals: time and peak memory beside bare polars.
 
     python -m benchmarks.aggregate_large
     python -m benchmarks.aggregate_large --rows 1000000 --pairs 1
@@ -6,6 +6,7 @@
 Not part of `make bench`: writing the table takes a minute. Each side is a process of its own, the sides alternate.
 """
 
+import itertools
 import json
 import statistics
 import subprocess
@@ -13,11 +14,15 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.run import hardware
 from pipeline.stage import run
+
+if TYPE_CHECKING:
+    import polars as pl
 
 KEYS = ("axis", "severity", "split", "horizon")
 STEPS, SHORT, LONG_STARTS, EPISODES, SEEDS, RESAMPLES = 250, 15, 5, 18, 3, 1000
@@ -26,13 +31,13 @@ AXES, SEVERITIES, QUALITIES = ("texture", "lighting", "camera"), (0.25, 0.5, 1.0
 
 def main(rows: int = 100_000_000, pairs: int = 3, side: str = "", path: Path = Path()) -> None:
     if side:
-        print(json.dumps(_measured({"ours": ours, "bare": bare, "scan": scan}[side], path)))
+        print(json.dumps(_measured({side.__name__: side for side in SIDES}[side], path)))
         return
     with tempfile.TemporaryDirectory() as name:
         table = Path(name) / "reward_error.parquet"
         written = write_rows(table, rows)
         print(f"{written:,} rows, {table.stat().st_size / 1e6:.0f} MB; by {', '.join(KEYS)}; {hardware()}")
-        found: dict[str, list[dict[str, float]]] = {"ours": [], "bare": [], "scan": []}
+        found: dict[str, list[dict[str, float]]] = {side.__name__: [] for side in SIDES}
         for _ in range(pairs):
             for which, figures in found.items():
                 command = [sys.executable, "-m", "benchmarks.aggregate_large", "--side", which, "--path", str(table)]
@@ -42,22 +47,31 @@ def main(rows: int = 100_000_000, pairs: int = 3, side: str = "", path: Path = P
         peak = max(f["peak_gib"] for f in figures)
         cpu, wall = (statistics.median(f[name] for f in figures) for name in ("cpu_s", "wall_s"))
         print(f"  {which}: {cpu:.1f} s of CPU time, {wall:.1f} s, peak {peak:.2f} GiB")
-    for which in ("bare", "scan"):
-        sides = list(zip(found["ours"], found[which], strict=True))
-        ratios = (statistics.median(a[name] / b[name] for a, b in sides) for name in ("cpu_s", "wall_s"))
-        print(f"  ours / {which}: {' of CPU time, '.join(f'{ratio:.2f}' for ratio in ratios)} of time")
+    for mine, other in itertools.product(("sums", "intervals"), ("bare", "scan")):
+        pairs_of = list(zip(found[mine], found[other], strict=True))
+        ratios = (statistics.median(a[name] / b[name] for a, b in pairs_of) for name in ("cpu_s", "wall_s"))
+        print(f"  {mine} / {other}: {' of CPU time, '.join(f'{ratio:.2f}' for ratio in ratios)} of time")
 
 
-def ours(path: Path) -> int:
+def sums(path: Path) -> int:
+    """What every figure of error is made of, of every episode of every model, by four keys."""
+    return len(_summed(path))
+
+
+def intervals(path: Path) -> int:
     """R2, MAE, bias with intervals, of every representation on every task, by four keys."""
-    import polars as pl
-
     from analysis.errors import errors_by
     from analysis.resample import Resampling
+
+    return len(errors_by(_summed(path), KEYS, Resampling(RESAMPLES, 0.95, 0)))
+
+
+def _summed(path: Path) -> "pl.DataFrame":
+    import polars as pl
+
     from analysis.sums import MODEL, episode_sums
 
-    sums = episode_sums(pl.scan_parquet(path), SHORT, (*MODEL, "episode", *KEYS[:-1]))
-    return len(errors_by(sums, KEYS, Resampling(RESAMPLES, 0.95, 0)))
+    return episode_sums(pl.scan_parquet(path), SHORT, (*MODEL, "episode", *KEYS[:-1]))
 
 
 def bare(path: Path) -> int:
@@ -74,6 +88,9 @@ def scan(path: Path) -> int:
 
     columns = ("encoder", "algorithm", "seed", "task", "episode", *KEYS, "reward", "reward_pred")
     return len(pl.scan_parquet(path).select(pl.col(columns).max()).collect(engine="streaming"))
+
+
+SIDES = (sums, intervals, bare, scan)
 
 
 def write_rows(path: Path, rows: int) -> int:

@@ -48,12 +48,15 @@ def test_the_order_of_groups_does_not_change_a_bit(part: pl.DataFrame) -> None:
 
 
 def test_how_the_table_is_cut_does_not_change_a_bit(part: pl.DataFrame) -> None:
-    whole, cut = Sums(part.select(EPISODE).schema, 4), Sums(part.select(EPISODE).schema, 4)
+    whole, cut, ahead = (Sums(part.select(EPISODE).schema, 4) for _ in range(3))
     whole.add(part, part["horizon"].clip(0, 3).to_numpy())
-    pieces = list(part.iter_slices(37))
-    yielded = [rows for rows, _ in cut.add_each((rows, rows["horizon"].clip(0, 3).to_numpy()) for rows in pieces)]
+    pieces = [(rows, rows["horizon"].clip(0, 3).to_numpy()) for rows in part.iter_slices(37)]
+    for (rows, bin), (same, ids) in zip(pieces, ahead.add_each(iter(pieces)), strict=True):
+        assert rows is same
+        assert (ids == cut.add(rows, bin)).all()
+        assert ahead.size == cut.size  # whatever has been numbered ahead
     assert cut.table().equals(whole.table())
-    assert all(rows is piece for rows, piece in zip(yielded, pieces, strict=True))
+    assert ahead.table().equals(whole.table())
     assert whole.table()["n"].sum() == len(part)
 
 
