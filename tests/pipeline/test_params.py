@@ -26,7 +26,7 @@ def test_the_committed_params_are_valid():
     assert {"state", "scratch", "random", "autoencoder"} <= set(params.references)
 
 
-@pytest.mark.parametrize("name", ["embedded", "cpu_study", "looks", "online", "paper", "r2d2"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "presets").iterdir()))
 def test_every_preset_is_valid_and_named_after_its_file(name: str):
     assert load_params(ROOT / "presets" / f"{name}.yaml").preset == name
 
