@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from tests.synthetic import ROOT
 
-PRESETS = ["cpu_study", "embedded", "looks", "online", "paper", "r2d2"]
+PRESETS = sorted(path.stem for path in (ROOT / "presets").iterdir())
 
 
 @pytest.fixture
