@@ -35,5 +35,10 @@ titled = curves.with_columns(cell=pl.format("{}, {}, {}", "task", "algorithm", "
 base = alt.Chart(alt.InlineData(values=titled.to_dicts())).encode(x=x, color=start)
 band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title="episode return"), y2="high:Q")
 line = base.mark_line(point=True).encode(y=y, strokeDash=dash)
-chart = (band + line).properties(width=260, height=180).facet(alt.Facet("cell:N", title=None), columns=2).resolve_scale(x="independent")
+chart = (
+    (band + line)
+    .properties(width=260, height=180)
+    .facet(alt.Facet("cell:N", title=None), columns=2)
+    .resolve_scale(x="independent")
+)
 Path(out).write_text(vl_convert.vegalite_to_svg(chart.to_dict()))
