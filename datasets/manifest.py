@@ -33,7 +33,7 @@ def digest_of(value: Any) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON under a temporary name, then rename: a reader never sees half of it."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = _temporary(path)
     with open(temporary, "w") as file:
         file.write(json.dumps(value, indent=1, sort_keys=True) + "\n")
         file.flush()
@@ -41,8 +41,13 @@ def write_json(path: Path, value: Any) -> None:
     os.replace(temporary, path)
 
 
+def _temporary(path: Path) -> Path:
+    return path.with_name(path.name + ".tmp")
+
+
 def write_manifest(folder: Path, meta: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Describe every file below `folder` (sizes, sha256) and `meta` in `folder/manifest.json`; returns the manifest."""
+    _temporary(folder / NAME).unlink(missing_ok=True)  # of a process that was killed here
     files = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.relative_to(folder).as_posix()

@@ -62,6 +62,13 @@ def test_an_absent_folder_says_how_to_make_it(tmp_path):
     one_line(error, "nowhere is missing", "dvc repro")
 
 
+def test_what_a_killed_writer_of_the_manifest_left_is_no_file_of_the_folder(folder):
+    (folder / "manifest.json.tmp").write_text('{"fil')
+    manifest = write_manifest(folder)
+    assert "manifest.json.tmp" not in manifest["files"]
+    assert verify(folder) == manifest
+
+
 def test_a_folder_without_a_manifest_is_no_finished_output(folder):
     (folder / NAME).unlink()
     with pytest.raises(DataError) as error:
