@@ -31,13 +31,13 @@ AXES, SEVERITIES, QUALITIES = ("texture", "lighting", "camera"), (0.25, 0.5, 1.0
 
 def main(rows: int = 100_000_000, pairs: int = 3, side: str = "", path: Path = Path()) -> None:
     if side:
-        print(json.dumps(_measured({side.__name__: side for side in SIDES}[side], path)))
+        print(json.dumps(_measured(SIDES[side], path)))
         return
     with tempfile.TemporaryDirectory() as name:
         table = Path(name) / "reward_error.parquet"
         written = write_rows(table, rows)
         print(f"{written:,} rows, {table.stat().st_size / 1e6:.0f} MB; by {', '.join(KEYS)}; {hardware()}")
-        found: dict[str, list[dict[str, float]]] = {side.__name__: [] for side in SIDES}
+        found: dict[str, list[dict[str, float]]] = {which: [] for which in SIDES}
         for _ in range(pairs):
             for which, figures in found.items():
                 command = [sys.executable, "-m", "benchmarks.aggregate_large", "--side", which, "--path", str(table)]
@@ -48,8 +48,8 @@ def main(rows: int = 100_000_000, pairs: int = 3, side: str = "", path: Path = P
         cpu, wall = (statistics.median(f[name] for f in figures) for name in ("cpu_s", "wall_s"))
         print(f"  {which}: {cpu:.1f} s of CPU time, {wall:.1f} s, peak {peak:.2f} GiB")
     for mine, other in itertools.product(("sums", "intervals"), ("bare", "scan")):
-        pairs_of = list(zip(found[mine], found[other], strict=True))
-        ratios = (statistics.median(a[name] / b[name] for a, b in pairs_of) for name in ("cpu_s", "wall_s"))
+        sides = list(zip(found[mine], found[other], strict=True))
+        ratios = (statistics.median(a[name] / b[name] for a, b in sides) for name in ("cpu_s", "wall_s"))
         print(f"  {mine} / {other}: {' of CPU time, '.join(f'{ratio:.2f}' for ratio in ratios)} of time")
 
 
@@ -90,7 +90,7 @@ def scan(path: Path) -> int:
     return len(pl.scan_parquet(path).select(pl.col(columns).max()).collect(engine="streaming"))
 
 
-SIDES = (sums, intervals, bare, scan)
+SIDES = {"sums": sums, "intervals": intervals, "bare": bare, "scan": scan}
 
 
 def write_rows(path: Path, rows: int) -> int:

@@ -14,6 +14,7 @@ from datasets.manifest import write_manifest
 from datasets.trajectories import FILE, save_trajectories
 
 ROOT = Path(__file__).resolve().parent.parent
+PRESETS = sorted(path.stem for path in (ROOT / "presets").iterdir())
 TASK = "cartpole_swingup"
 
 

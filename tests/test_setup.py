@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.synthetic import ROOT
-
-PRESETS = sorted(path.stem for path in (ROOT / "presets").iterdir())
+from tests.synthetic import PRESETS, ROOT
 
 
 @pytest.fixture

@@ -25,12 +25,10 @@ curves = (
 last = curves.group_by(keys[:-1], maintain_order=True).last()
 with pl.Config(tbl_rows=-1, tbl_cols=-1, float_precision=0):
     print(last.select(*keys, "seeds", "return", "low", "high"))
-x, y = (
-    alt.X("env_steps:Q", title="agent steps online"),
-    alt.Y("return:Q", title="episode return", scale=alt.Scale(zero=True, nice=True)),
-)
-start = alt.Color("init:N", title="started from", scale=alt.Scale(domain=["offline", "none"], range=["#0072B2", "#D55E00"]))
-dash = alt.StrokeDash("init:N", legend=None, scale=alt.Scale(domain=["offline", "none"], range=[[1, 0], [5, 3]]))
+x, y = alt.X("env_steps:Q", title="agent steps online"), alt.Y("return:Q", title="episode return", scale=alt.Scale(zero=True))
+starts = ["offline", "none"]
+start = alt.Color("init:N", title="started from", scale=alt.Scale(domain=starts, range=["#0072B2", "#D55E00"]))
+dash = alt.StrokeDash("init:N", legend=None, scale=alt.Scale(domain=starts, range=[[1, 0], [5, 3]]))
 titled = curves.with_columns(cell=pl.format("{}, {}, {}", "task", "algorithm", "encoder"))
 base = alt.Chart(alt.InlineData(values=titled.to_dicts())).encode(x=x, color=start)
 band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title="episode return"), y2="high:Q")

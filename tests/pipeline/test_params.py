@@ -7,7 +7,7 @@ import pytest
 
 from datasets.errors import UserError
 from pipeline.params import load_params, parse_params
-from tests.synthetic import ROOT
+from tests.synthetic import PRESETS, ROOT
 
 
 def mistake(path: Path) -> str:
@@ -26,7 +26,7 @@ def test_the_committed_params_are_valid():
     assert {"state", "scratch", "random", "autoencoder"} <= set(params.references)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "presets").iterdir()))
+@pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_valid_and_named_after_its_file(name: str):
     assert load_params(ROOT / "presets" / f"{name}.yaml").preset == name
 
