@@ -117,15 +117,14 @@ def train_jobs(jobs: list[Job], checkpoint: Path) -> None:
     import torch
 
     from trainers.offline import OfflineTrainer, Settings
+    from trainers.processes import device_of
+    from trainers.update import set_precision
 
     first, (rank, world) = jobs[0], launched()
     train, compute = first.params.train, first.params.compute
     loop, section, _ = train.of(first.algorithm)
     torch.set_num_threads(compute.threads)
-    if train.precision == "bf16":
-        torch.set_float32_matmul_precision("high")  # the recurrence, on a GPU that has TF32
-    from trainers.processes import device_of
-
+    set_precision(train.precision)
     device = device_of(compute.device)
     by_folder: dict[Path, list[Job]] = {}
     for job in jobs:

@@ -62,5 +62,5 @@ class Graphed:
     def _capture(self, flat: list[Any], form: Any) -> None:
         self._inputs = [value.clone() if isinstance(value, Tensor) else value for value in flat]
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):  # a thread that reads ahead may go on
             self._made = self._run(*tree_unflatten(self._inputs, form))

@@ -6,7 +6,6 @@ gradient of zero, stays there.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -111,7 +110,7 @@ class Together:
             return functional_call(self._shell, {f"model.{name}": value for name, value in held.items()}, (call, *values))
 
         dims = tree_map(lambda value: 0 if isinstance(value, Tensor) else None, (self._held, *given))
-        with sdpa_kernel(SDPBackend.MATH) if self._device.type == "cpu" else nullcontext():  # a CPU's own cannot be batched
+        with sdpa_kernel(SDPBackend.MATH):  # the others cannot be batched
             return vmap(one, in_dims=dims)(self._held, *given)
 
     def _stack(self, name: str, values: Sequence[Tensor]) -> Tensor:

@@ -164,6 +164,12 @@ def cast(device: torch.device, precision: Precision) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
+def set_precision(precision: Precision) -> None:
+    """How a GPU multiplies float32, for the whole process: as it is, or, where bfloat16 is good enough, rounded to TF32."""
+    torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
+    torch.backends.cudnn.allow_tf32 = precision != "fp32"
+
+
 def adam(groups: Iterable[Group], device: torch.device) -> torch.optim.Adam:
     """One optimiser, its rates still to be set; on a GPU everything that it reads is there, so that a CUDA graph can hold it."""
     on_gpu = device.type == "cuda"

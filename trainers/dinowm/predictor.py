@@ -50,6 +50,7 @@ class Block(nn.Module):
     def forward(self, x: Float[Tensor, "N T width"], mask: Bool[Tensor, "T T"]) -> Float[Tensor, "N T width"]:
         parts = self.qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1))  # (N, T, 3, heads, d)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        with torch.autocast(x.device.type, enabled=False):  # it keeps its own sums; several models' cannot be cast half-way
+            seen = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         x = x + self.out(seen.transpose(1, 2).flatten(2))
         return x + self.mlp(x)

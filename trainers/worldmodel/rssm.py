@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from trainers.worldmodel.config import ModelConfig
 from trainers.worldmodel.layers import BlockLinear, NormSilu, linear
 from trainers.worldmodel.losses import unimix
-from trainers.worldmodel.scan import ScanWeights, scan
+from trainers.worldmodel.scan import scan
+from trainers.worldmodel.scan_types import ScanWeights
 from trainers.worldmodel.types import Posterior, State
 
 
