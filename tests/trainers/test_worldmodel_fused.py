@@ -42,7 +42,7 @@ def _given(config: ModelConfig, batch: int, lead: tuple[int, ...]) -> Given:
 def _run(given: Given, weights: ScanWeights) -> tuple[list[Tensor], list[Tensor]]:
     """What the scan returns, and the gradients of a random weighing of it by all that has one."""
     values = [v.to(DEVICE).requires_grad_(n not in (2, 3)) for n, v in enumerate((*given, *weights))]
-    made = _Scan.apply(*values)[:3]
+    made = _Scan.apply(torch.float32, *values)[:3]
     draws = torch.Generator().manual_seed(2)
     total = torch.stack([(m * torch.randn(m.shape, generator=draws).to(DEVICE)).sum() for m in made]).sum()
     grads = torch.autograd.grad(total, [v for v in values if v.requires_grad])
@@ -51,7 +51,9 @@ def _run(given: Given, weights: ScanWeights) -> tuple[list[Tensor], list[Tensor]
 
 @pytest.mark.parametrize(("batch", "lead"), [(3, ()), (17, (2,))], ids=["one model", "two models, two tiles of rows"])
 @pytest.mark.parametrize("sizes", SIZES)
-def test_the_kernels_make_what_the_plain_steps_make(sizes: str, batch: int, lead: tuple[int, ...], monkeypatch: pytest.MonkeyPatch):
+def test_the_kernels_make_what_the_plain_steps_make(
+    sizes: str, batch: int, lead: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+):
     config = SIZES[sizes]
     given, weights = _given(config, batch, lead), _weights(config, lead)
     monkeypatch.setattr(scan_fused, "DEVICES", [])

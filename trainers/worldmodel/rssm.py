@@ -71,15 +71,14 @@ class RSSM(nn.Module):
             state: before the first row, [B, ...].
             noise: of `draw`, float [L, B, S, K]; None: latents are the most probable classes.
         """
-        keep = (~is_first).to(embed.dtype).T.unsqueeze(-1)  # (L, B, 1)
-        actions = self._action_part(action.transpose(0, 1) * keep)  # (L, B, deter)
-        embeds = self.post_embed(embed.transpose(0, 1))  # (L, B, hidden)
+        keep = (~is_first).to(embed.dtype).unsqueeze(-1)  # (B, L, 1)
+        parts = self._action_part(action * keep), self.post_embed(embed), keep
+        actions, embeds, keeps = (part.transpose(0, 1).contiguous() for part in parts)  # (L, B, ...)
         if noise is None:
             noise = embeds.new_ones(()).expand(*embeds.shape[:2], self._stoch, self._classes)
-        deter, stoch, probs = scan(actions, embeds, keep, noise, state.deter, state.stoch.flatten(1), self._scan_weights())
-        prior = self.prior_probs(deter)
-        states = State(deter.transpose(0, 1), stoch.transpose(0, 1))
-        return Posterior(states, probs.log().transpose(0, 1), prior.log().transpose(0, 1))
+        made = scan(actions, embeds, keeps, noise, state.deter, state.stoch.flatten(1), self._scan_weights())
+        deter, stoch, probs = (part.transpose(0, 1).contiguous() for part in made)
+        return Posterior(State(deter, stoch), probs.log(), self.prior_probs(deter).log())
 
     def _scan_weights(self) -> ScanWeights:
         return ScanWeights(

@@ -27,6 +27,7 @@ from trainers.worldmodel.scan_types import (
     kept_from,
     kept_of,
     norm_scales,
+    over_time,
     slopes_of,
 )
 
@@ -40,7 +41,9 @@ def scan(
     stoch: Float[Tensor, "B S*K"],
     weights: ScanWeights,
 ) -> tuple[Float[Tensor, "L B deter"], Float[Tensor, "L B S K"], Float[Tensor, "L B S K"]]:
-    """Filter a window, in the weights' precision whatever autocast says: products of a few rows gain nothing from fewer bits.
+    """Filter a window.
+
+    On a CPU in the weights' precision whatever autocast says: products of a few rows gain nothing from fewer bits there.
 
     Args:
         action: [L, B, deter], what the action adds to the core's input.
@@ -53,9 +56,11 @@ def scan(
     Returns:
         deter [L, B, deter]; latents [L, B, S, K], one-hot, with the gradient of their probabilities; these, [L, B, S, K].
     """
-    with torch.autocast(action.device.type, enabled=False):
-        sequences = (values.to(weights.gates.dtype) for values in (action, embed, keep, noise))
-        made: tuple[Tensor, ...] = _Scan.apply(*sequences, deter, stoch, *weights)
+    device, own = action.device.type, weights.gates.dtype
+    products = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else own
+    with torch.autocast(device, enabled=False):
+        sequences = (values.to(own) for values in (action, embed, keep, noise))
+        made: tuple[Tensor, ...] = _Scan.apply(products, *sequences, deter, stoch, *weights)
     return made[0], made[1], made[2]
 
 
@@ -63,30 +68,36 @@ class _Scan(torch.autograd.Function):
     """Axes before the rows' B are those of models: none, or one."""
 
     @staticmethod
-    def forward(*values: Tensor) -> tuple[Tensor, ...]:
+    def forward(products: torch.dtype, *values: Tensor) -> tuple[Tensor, ...]:
         given, w = Given(*values[:_GIVEN]), ScanWeights(*values[_GIVEN:])
         kept = kept_of(given, w)
-        steps = scan_fused if scan_fused.fits(given, w) else scan_plain
-        steps.forward(given, w, kept)
+        if scan_fused.fits(given, w):
+            scan_fused.forward(given, w, kept, products)
+        else:
+            scan_plain.forward(given, w, kept)
         return kept.flat()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.fused = scan_fused.fits(Given(*inputs[:_GIVEN]), ScanWeights(*inputs[_GIVEN:]))
-        ctx.save_for_backward(inputs[2], *inputs[_GIVEN:], *output)
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.products, *values = inputs
+        given, weights = Given(*values[:_GIVEN]), ScanWeights(*values[_GIVEN:])
+        ctx.fused = scan_fused.fits(given, weights)
+        ctx.save_for_backward(given.keep, *weights, *output)
         ctx.mark_non_differentiable(*output[3:])
         ctx.set_materialize_grads(False)  # or zeros are made for all that is kept
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *values: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], products: torch.dtype, *values: Tensor
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         """Several models as one scan; of sequences the models' axis comes second, of all else first."""
         moved = []
-        for number, (value, dim) in enumerate(zip(values, in_dims, strict=True)):
+        for number, (value, dim) in enumerate(zip(values, in_dims[1:], strict=True)):
             own = value.unsqueeze(0).expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
             moved.append(own.movedim(0, 1) if number < _SEQUENCES else own)
         if moved[0].dim() != _RANK + 1:
             raise NotImplementedError("one level of vmap")
-        made: tuple[Tensor, ...] = _Scan.apply(*moved)
+        made: tuple[Tensor, ...] = _Scan.apply(products, *moved)
         return made, (1,) * len(made)
 
     @staticmethod
@@ -99,22 +110,25 @@ class _Scan(torch.autograd.Function):
         known = [grad for grad in from_latent if grad is not None]
         by_prob = reduce(torch.add, known) if known else torch.zeros_like(kept.soft[:1])
         slopes = slopes_of(w, kept)
-        steps = scan_fused if ctx.fused else scan_plain
-        deter, stoch = steps.backward(Wanted(by_deter, by_prob, keep), slopes, w, kept)
+        wanted = Wanted(by_deter, by_prob, keep)
+        if ctx.fused:
+            deter, stoch = scan_fused.backward(wanted, slopes, w, kept, ctx.products)
+        else:
+            deter, stoch = scan_plain.backward(wanted, slopes, w, kept)
         blocks, (read, core, post) = w.gates.shape[-3], slopes.norms
-        to_deter, to_stoch = _over_time(read.passed.flatten(-2)).chunk(2, -1)
-        x, to_post, to_logit = (_over_time(part) for part in (core.passed, post.passed, slopes.to_logits.flatten(-2)))
-        to_gate = _over_time(slopes.to_gates.flatten(-2))  # (..., G, L * B, 3 * d)
-        old, old_z, core_out = _over_time(kept.old_deter), _over_time(kept.old_stoch), _over_time(kept.core.out)
+        to_deter, to_stoch = over_time(read.passed.flatten(-2)).chunk(2, -1)
+        x, to_post, to_logit = (over_time(part) for part in (core.passed, post.passed, slopes.to_logits.flatten(-2)))
+        to_gate = over_time(slopes.to_gates.flatten(-2))  # (..., G, L * B, 3 * d)
+        old, old_z, core_out = over_time(kept.old_deter), over_time(kept.old_stoch), over_time(kept.core.out)
         by_read, by_core, by_post = (
             _scale_grad(*own) for own in zip(kept.norms, slopes.norms, norm_scales(w), (-3, -2, -2), strict=True)
         )
         return (
-            core.passed, post.passed, None, None, deter, stoch.flatten(-2),
+            None, core.passed, post.passed, None, None, deter, stoch.flatten(-2),
             to_deter.mT @ old, to_deter.sum(-2), to_stoch.mT @ old_z, to_stoch.sum(-2), by_read,
-            x.mT @ _over_time(kept.read.out.flatten(-2)), blocked(old, blocks).mT @ blocked(x, blocks), by_core,
+            x.mT @ over_time(kept.read.out.flatten(-2)), blocked(old, blocks).mT @ blocked(x, blocks), by_core,
             blocked(core_out, blocks).mT @ to_gate, to_gate.sum(-2),
-            to_post.mT @ _over_time(kept.deters), by_post, to_logit.mT @ _over_time(kept.post.out), to_logit.sum(-2),
+            to_post.mT @ over_time(kept.deters), by_post, to_logit.mT @ over_time(kept.post.out), to_logit.sum(-2),
         )  # fmt: skip
 
 
@@ -127,8 +141,3 @@ def _scale_grad(made: Normed, slopes: NormSlopes, scale: Tensor, rows: int) -> T
     """The gradient of a norm's scale, summed over time and over axis `rows`, counted from the end."""
     grad: Tensor = silu_backward(slopes.given, made.unit * scale)
     return (grad * made.unit).sum((0, rows))
-
-
-def _over_time(x: Tensor) -> Tensor:
-    """[L, ..., B, n] -> [..., L * B, n]."""
-    return x.movedim(0, -3).flatten(-3, -2)

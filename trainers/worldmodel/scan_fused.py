@@ -1,6 +1,7 @@
 """The steps of the scan as ten GPU kernels a step, written in Triton, which CUDA's torch brings along.
 
-In torch's own operations a step is ninety kernels, each of which takes a GPU less time than starting it.
+In torch's own operations a step is ninety kernels, each of which takes a GPU less time than starting it. Here a step does only what
+the next one waits for; the rest is done for all steps at once, in torch.
 """
 
 from functools import cache
@@ -8,17 +9,19 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from trainers.worldmodel.layers import EPS
 from trainers.worldmodel.losses import UNIMIX
-from trainers.worldmodel.scan_types import Given, Kept, Normed, ScanWeights, Slopes, Wanted
+from trainers.worldmodel.scan_types import Given, Kept, Normed, NormSlopes, ScanWeights, Slopes, Wanted, norm_scales, over_time
 
 DEVICES = ["cuda"]
 _LEAST = 16  # rows or columns of a tile, for a matrix unit
 _MOST_ROWS = 64
-_TILE = 8192  # numbers of a tile of rows
+_TILE = 16384  # numbers of a tile of rows
 _WARPS = 8  # of a program
+_MATRICES = ("deter_in", "stoch_in", "core_state", "core_deter", "gates", "post_deter", "post_out")
 _MANY = 4  # models, from which on programs are enough to be twice as wide
 
 
@@ -38,15 +41,15 @@ def fits(given: Given, w: ScanWeights) -> bool:
 class _Launch:
     """Starts kernels, with the sizes that they share."""
 
-    def __init__(self, action: Tensor, w: ScanWeights, flat: int, classes: int) -> None:
+    def __init__(self, action: Tensor, w: ScanWeights, flat: int, classes: int, products: torch.dtype) -> None:
         (_, *lead, self.batch, self.deter), self.hidden, self.flat = action.shape, w.post_scale.shape[-1], flat
-        self.each, models = w.gates.shape[-2], lead[0] if lead else 1
+        self.each, models, self._products = w.gates.shape[-2], lead[0] if lead else 1, products
         self.rows = min(_MOST_ROWS, max(_LEAST, _power(self.batch)))
         self._programs = models * -(-self.batch // self.rows)
         wide = 2 * _LEAST
         even = all(size % wide == 0 for size in (self.deter, self.hidden, self.flat, self.each))
         self.columns = wide if models >= _MANY and even else _LEAST
-        self.wide = max(self.columns, classes)
+        self.whole = max(self.columns, classes)  # columns of whole latent variables
         precision = "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
         self._shared = {"BM": self.rows, "PARTS": _WARPS, "PRECISION": precision, "num_warps": _WARPS, "num_stages": 1}
 
@@ -54,104 +57,159 @@ class _Launch:
         """The widest even share of `size` numbers that a tile of rows may have."""
         return min(size & -size, _TILE // self.rows)
 
-    def shares(self, size: int) -> int:
-        """Programs that make `size` columns of a product."""
-        return size // self.columns
+    def space(self, size: int) -> int:
+        """The least power of two that is not below the programs that make `size` columns."""
+        return _power(size // self.columns)
 
-    def sums(self, made: Normed) -> Tensor:
-        """Memory for a norm's sums, of one step."""
-        rows = made.unit.shape[1:]
-        return made.unit.new_empty(*rows[:-1], self.shares(rows[-1]))
+    def memory(self, step: Tensor) -> tuple[Tensor, Tensor]:
+        """For what is handed on of a norm's rows [..., size], of one step, and for its sums."""
+        return torch.empty_like(step, dtype=self._products), step.new_empty(*step.shape[:-1], step.shape[-1] // self.columns)
 
-    def __call__(self, kernel: Any, width: int, *tensors: Tensor, columns: int = 0, **sizes: Any) -> None:
-        """Start `kernel` for all rows and `width` columns, so many of them a program."""
-        columns = columns or self.columns
-        kernel[(width // columns, self._programs)](*tensors, self.batch, BN=columns, **self._shared, **sizes)
+    def sums(self, step: Tensor, out: Tensor) -> None:
+        """Of squares of a step's rows [..., size], as programs share them."""
+        torch.sum(step.square().unflatten(-1, (-1, self.columns)), -1, out=out)
+
+    def __call__(self, kernel: Any, programs: int, *values: Any, columns: int = 0, **sizes: Any) -> None:
+        """Start `kernel` for all rows, and so many programs along its columns."""
+        kernel[(programs, self._programs)](*values, self.batch, BN=columns or self.columns, **self._shared, **sizes)
 
 
 def _power(size: int) -> int:
-    """The least power of two that is not below `size`."""
     return 1 << (size - 1).bit_length()
 
 
-def forward(given: Given, w: ScanWeights, kept: Kept) -> None:
-    """Fill `kept` step by step."""
+def _operands(w: ScanWeights, products: torch.dtype) -> ScanWeights:
+    """Matrices in the precision of products, the rest as it is."""
+    matrices = {name: getattr(w, name).to(products) for name in _MATRICES}
+    return ScanWeights(*(x.contiguous() for x in w._replace(**matrices)))
+
+
+def forward(given: Given, w: ScanWeights, kept: Kept, products: torch.dtype) -> None:
+    """Fill `kept`; the operands of products are of dtype `products`."""
     from trainers.kernels import scan as kernels
 
-    given, w = Given(*(x.contiguous() for x in given)), ScanWeights(*(x.contiguous() for x in w))
-    classes = given.noise.shape[-1]
-    start = _Launch(given.action, w, given.stoch.shape[-1], classes)
-    d, h, f, each = start.deter, start.hidden, start.flat, start.each
-    tile_d, tile_h, tile_f, tile_e = (start.tile(size) for size in (d, h, f, each))
-    space_d, space_h = _power(start.shares(d)), _power(start.shares(h))
-    own_read, own_post = _power(-(-2 * h // start.shares(d))), _power(-(-h * start.wide // f))  # columns of a norm per program
-    raw_read, raw_core, raw_post = (torch.empty_like(norm.unit[0]) for norm in kept.norms)
-    read_sums, core_sums, post_sums = (start.sums(norm) for norm in kept.norms)
-    deter, stoch = given.deter, given.stoch
+    given, own = Given(*(x.contiguous() for x in given)), _operands(w, products)
+    stoch_in = w.stoch_in.mT.to(products).contiguous()
+    variables, classes = given.noise.shape[-2:]
+    start = _Launch(given.action, w, variables * classes, classes, products)
+    d, h, f, each, n = start.deter, start.hidden, start.flat, start.each, start.columns
+    tile_d, tile_h, tile_e = (start.tile(size) for size in (d, h, each))
+    space_d, space_h = start.space(d), start.space(h)
+    raw_read, raw_core, raw_post = (norm.unit for norm in kept.norms)  # for now what the norms read
+    (read, read_sums), (core, core_sums), (post, post_sums) = (start.memory(norm.unit[0]) for norm in kept.norms)
+    deter, before = given.deter.to(products, copy=True), given.deter
+    index = torch.empty(kept.soft.shape[:-1], dtype=torch.int32, device=deter.device)
+    first = (
+        torch.baddbmm(bias.unsqueeze(-2), state, weight.mT) if state.dim() == 3 else torch.addmm(bias, state, weight.mT)
+        for state, weight, bias in (
+            (given.deter * given.keep[0], w.deter_in, w.deter_bias), (given.stoch * given.keep[0], w.stoch_in, w.stoch_bias),
+        )
+    )  # fmt: skip
+    torch.stack(list(first), -2, out=raw_read[0])
+    read.copy_(raw_read[0])
+    start.sums(raw_read[0], read_sums)
     for t in range(len(given.action)):
-        old_deter, old_stoch, made, latent = kept.old_deter[t], kept.old_stoch[t], kept.deters[t], kept.latents[t]
-        read, core, post = ([part[t] for part in norm] for norm in kept.norms)
+        keep = given.keep[t]
+        if t:
+            start(
+                kernels.read, 2 * h // n, deter, index[t - 1], keep, own.deter_in, own.deter_bias, stoch_in, own.stoch_bias,
+                raw_read[t], read, read_sums, D=d, F=f, H=h, S=variables, CLASSES=classes, BD=tile_d,
+                BS=min(_power(variables), _TILE // (start.rows * n)),
+            )  # fmt: skip
         start(
-            kernels.read, 2 * h, deter, stoch, given.keep[t], old_deter, old_stoch, w.deter_in, w.deter_bias, w.stoch_in,
-            w.stoch_bias, raw_read, read_sums, D=d, F=f, H=h, BD=tile_d, BF=tile_f,
+            kernels.core, d // n, read, read_sums, own.in_scale, deter, keep, given.action[t], own.core_state, own.core_deter,
+            raw_core[t], core, core_sums, D=d, H=h, EACH=each, BH=tile_h, BE=tile_e, SPACE=space_h, EPS=EPS,
         )  # fmt: skip
         start(
-            kernels.core, d, raw_read, read_sums, w.in_scale, *read, old_deter, given.action[t], w.core_state, w.core_deter,
-            raw_core, core_sums, D=d, H=h, EACH=each, BH=tile_h, BE=tile_e, OWN=own_read, SPACE=space_h, EPS=EPS,
+            kernels.gate, d // n, core, core_sums, own.core_scale, before, keep, own.gates, own.gates_bias, kept.gates[t],
+            kept.candidates[t], kept.deters[t], deter, D=d, EACH=each, BE=tile_e, SPACE=space_d, EPS=EPS,
         )  # fmt: skip
         start(
-            kernels.gate, d, raw_core, core_sums, w.core_scale, *core, old_deter, w.gates, w.gates_bias, kept.gates[t],
-            kept.candidates[t], made, D=d, EACH=each, BE=tile_e, SPACE=space_d, EPS=EPS,
+            kernels.post, h // n, deter, own.post_deter, given.embed[t], raw_post[t], post, post_sums, D=d, H=h, BD=tile_d,
         )  # fmt: skip
-        start(kernels.post, h, made, w.post_deter, given.embed[t], raw_post, post_sums, D=d, H=h, BD=tile_d)
         start(
-            kernels.sample, f, raw_post, post_sums, w.post_scale, *post, w.post_out, w.post_bias, given.noise[t], kept.soft[t],
-            kept.probs[t], latent, columns=start.wide, F=f, H=h, CLASSES=classes, BH=tile_h, OWN=own_post,
-            SHARES=start.shares(h), SPACE=space_h, EPS=EPS, UNIMIX=UNIMIX,
+            kernels.sample, f // start.whole, post, post_sums, own.post_scale, own.post_out, own.post_bias, given.noise[t],
+            kept.soft[t], index[t], columns=start.whole, F=f, H=h, CLASSES=classes, BH=tile_h, SHARES=h // n, SPACE=space_h,
+            EPS=EPS, UNIMIX=UNIMIX,
         )  # fmt: skip
-        deter, stoch = made, latent
+        before = kept.deters[t]
+    torch.add(UNIMIX / classes, kept.soft, alpha=1 - UNIMIX, out=kept.probs)
+    kept.latents.copy_(index.unsqueeze(-1) == torch.arange(classes, device=index.device))
+    _shifted(given.deter, kept.deters, given.keep, kept.old_deter)
+    _shifted(given.stoch, kept.latents.flatten(-2), given.keep, kept.old_stoch)
+    for norm, scale in zip(kept.norms, norm_scales(w), strict=True):
+        mean = torch.linalg.vecdot(norm.unit, norm.unit).unsqueeze(-1).div_(norm.unit.shape[-1])
+        torch.rsqrt(mean.add_(EPS), out=norm.rstd)
+        norm.unit.mul_(norm.rstd)
+        norm.out.copy_(F.silu(norm.unit * scale))
 
 
-def backward(wanted: Wanted, slopes: Slopes, w: ScanWeights, kept: Kept) -> tuple[Tensor, Tensor]:
-    """Fill `slopes` from the last step to the first; returns the gradients by the state before that, [B, deter] and [B, S, K]."""
+def _shifted(first: Tensor, made: Tensor, keep: Tensor, out: Tensor) -> None:
+    """Fill in the state [L, ...] before each step, zero where it is forgotten."""
+    torch.mul(first, keep[0], out=out[0])
+    torch.mul(made[:-1], keep[1:], out=out[1:])
+
+
+def backward(wanted: Wanted, slopes: Slopes, w: ScanWeights, kept: Kept, products: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Fill `slopes`; returns the gradients by the state before the first step, [B, deter] and [B, S, K]."""
     from trainers.kernels import scan as kernels
 
-    w = ScanWeights(*(x.contiguous() for x in w))
-    by_deter, by_prob, keep = wanted.deter.contiguous(), wanted.prob.expand(kept.soft.shape).contiguous(), wanted.keep.contiguous()
-    by_old, by_gates, classes = slopes.by_old.contiguous(), slopes.by_gates, kept.soft.shape[-1]
-    start = _Launch(kept.deters, w, kept.old_stoch.shape[-1], classes)
-    d, h, f, each = start.deter, start.hidden, start.flat, start.each
+    own = _operands(w, products)
+    by_deter, by_prob, keep = (
+        wanted.deter.contiguous(),
+        wanted.prob.expand(kept.soft.shape).contiguous(),
+        wanted.keep.contiguous(),
+    )
+    by_old, classes, length = slopes.by_old.contiguous(), kept.soft.shape[-1], len(kept.deters)
+    start = _Launch(kept.deters, w, kept.old_stoch.shape[-1], classes, products)
+    d, h, f, each, n = start.deter, start.hidden, start.flat, start.each, start.columns
     tile_d, tile_h, tile_f, tile_e, tile_g = (start.tile(size) for size in (d, h, f, each, 3 * each))
-    space_d, space_h = _power(start.shares(d)), _power(start.shares(h))
-    deter, stoch = torch.zeros_like(kept.deters[0]), torch.zeros_like(kept.soft[0])
+    space_d, space_h = start.space(d), start.space(h)
+    common = [x.unflatten(-2, (length, -1)) for x in _common(w, kept)]
+    deter, stoch = torch.zeros_like(kept.deters[0]), torch.empty_like(kept.soft[0])
     total, old = torch.empty_like(deter), torch.empty_like(deter)
-    read, core, post = kept.norms
-    grads = [torch.empty_like(norm.unit[0]) for norm in kept.norms]  # by `unit`
-    sums = [start.sums(norm) for norm in kept.norms]
-    for t in reversed(range(len(kept.deters))):
+    by_soft = by_prob[-1] * kept.soft[-1]
+    slopes.to_logits[-1] = (1 - UNIMIX) * (by_soft - kept.soft[-1] * by_soft.sum(-1, keepdim=True))
+    to_logits = slopes.to_logits[-1].to(products, copy=True)
+    memory = [start.memory(norm.unit[0]) for norm in kept.norms]
+    (read, read_sums), (core, core_sums), (post, post_sums) = memory
+    for t in reversed(range(length)):
         to_read, to_core, to_post = (
-            (own.given[t], grad, share, own.slope[t], norm.unit[t])
-            for own, grad, share, norm in zip(slopes.norms, grads, sums, kept.norms, strict=True)
+            (norm.given[t], *handed, norm.slope[t], made.unit[t])
+            for norm, handed, made in zip(slopes.norms, memory, kept.norms, strict=True)
         )
-        of_read, of_core, of_post = (
-            (grad, share, norm.unit[t], norm.rstd[t]) for grad, share, norm in zip(grads, sums, (read, core, post), strict=True)
-        )
-        to_gates = slopes.to_gates[t]
+        of_post, of_state, of_block, of_deter, of_stoch = (part[..., t, :, :] for part in common)
+        before = max(t - 1, 0)
+        start(kernels.sample_back, h // n, to_logits, own.post_out, *to_post, F=f, H=h, BF=tile_f)
         start(
-            kernels.sample_back, h, stoch, by_prob[t], kept.soft[t], w.post_out, slopes.to_logits[t], *to_post, F=f, H=h,
-            CLASSES=classes, BF=tile_f, UNIMIX=UNIMIX,
+            kernels.post_back, d // n, post, post_sums, kept.post.rstd[t], of_post, own.post_deter, by_deter[t], deter,
+            slopes.by_gates[t], total, slopes.to_gates[t], length, D=d, H=h, EACH=each, BH=tile_h, SPACE=space_h,
+        )  # fmt: skip
+        start(kernels.gate_back, d // n, slopes.to_gates[t], own.gates, *to_core, D=d, EACH=each, BG=tile_g)
+        start(
+            kernels.core_back, (2 * h + d) // n, core, core_sums, kept.core.rstd[t], of_state, of_block, own.core_state,
+            own.core_deter, total, by_old[t], old, *to_read, length, D=d, H=h, EACH=each, BD=tile_d, BE=tile_e, SPACE=space_d,
         )  # fmt: skip
         start(
-            kernels.post_back, d, *of_post, w.post_deter, by_deter[t], deter, by_gates[t], slopes.post.passed[t], total, to_gates,
-            D=d, H=h, EACH=each, BH=tile_h, SPACE=space_h,
+            kernels.read_back, d // n + f // start.whole, read, read_sums, kept.read.rstd[t], of_deter, of_stoch, own.deter_in,
+            own.stoch_in, old, keep[t], by_prob[before], kept.soft[before], deter, slopes.to_logits[before], to_logits, stoch,
+            length, D=d, F=f, H=h, CLASSES=classes, LAST=t == 0, BW=start.whole, BH=tile_h, SPACE=space_h, UNIMIX=UNIMIX,
         )  # fmt: skip
-        start(kernels.gate_back, d, to_gates, w.gates, *to_core, D=d, EACH=each, BE=tile_g)
-        start(
-            kernels.core_back, 2 * h + d, *of_core, w.core_state, w.core_deter, total, by_old[t], slopes.core.passed[t], old,
-            *to_read, D=d, H=h, EACH=each, BD=tile_d, BE=tile_e, SPACE=space_d,
-        )  # fmt: skip
-        start(
-            kernels.read_back, d + f, *of_read, w.deter_in, w.stoch_in, old, keep[t], slopes.read.passed[t], deter, stoch,
-            D=d, F=f, H=h, BH=tile_h, SPACE=space_h,
-        )  # fmt: skip
+    for made, norm in zip(kept.norms, slopes.norms, strict=True):
+        _pass(made, norm)
     return deter, stoch
+
+
+def _common(w: ScanWeights, kept: Kept) -> tuple[Tensor, ...]:
+    """[..., L * B, size]: the products of every norm's rows over their size with the weights that its gradient meets."""
+    read, core, post = (over_time(norm.unit.flatten(-2) if norm is kept.read else norm.unit) for norm in kept.norms)
+    by_block = core.unflatten(-1, (w.gates.shape[-3], -1)).transpose(-3, -2)
+    of_deter, of_stoch = read.chunk(2, -1)
+    return post @ w.post_deter, core @ w.core_state, by_block @ w.core_deter.mT, of_deter @ w.deter_in, of_stoch @ w.stoch_in
+
+
+def _pass(made: Normed, slopes: NormSlopes) -> None:
+    """What a norm's gradient passes on, for all steps."""
+    torch.mul(slopes.given, slopes.slope, out=slopes.passed)
+    mean = torch.linalg.vecdot(slopes.passed, made.unit).unsqueeze(-1)
+    slopes.passed.addcmul_(made.unit, mean, value=-1 / made.unit.shape[-1]).mul_(made.rstd)

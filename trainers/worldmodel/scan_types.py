@@ -203,3 +203,8 @@ def blocked(x: Tensor, blocks: int) -> Tensor:
 def joined(x: Tensor) -> Tensor:
     """[..., i, j] -> [n, i, j], as batched products want it: a view where it can be one."""
     return x.reshape(-1, *x.shape[-2:])
+
+
+def over_time(x: Tensor) -> Tensor:
+    """[L, ..., B, n] -> [..., L * B, n]."""
+    return x.movedim(0, -3).flatten(-3, -2)
