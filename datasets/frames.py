@@ -9,7 +9,9 @@ import json
 import struct
 import tarfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +26,7 @@ from datasets.manifest import digest_of, read_manifest, write_json
 LOOKS = "looks.json"
 DEFAULT = "default"
 Quality = Literal["fast", "standard"]
+_AHEAD = 16  # frames that each of several threads decodes ahead
 _END = bytes(2 * tarfile.BLOCKSIZE)  # what ends a tar
 
 
@@ -172,23 +175,22 @@ def write_frame_shard(path: Path, frames: Iterable[tuple[int, int, NDArray[np.ui
     temporary.replace(path)
 
 
-def read_frame_shard(path: Path, keep: Callable[[int, int], bool] | None = None) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Decode one tar in order: (episode, t, uint8 [H, W, 3]); frames for which `keep(episode, t)` is false are skipped undecoded.
+def read_frame_shard(
+    path: Path, keep: Callable[[int, int], bool] | None = None, threads: int = 0
+) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """Decode one tar in order: (episode, t, uint8 [H, W, 3]).
+
+    Args:
+        keep: (episode, t) -> whether to decode a frame; others are skipped.
+        threads: that decode ahead of the consumer; 0: its own.
 
     Raises:
         DataError: the tar or one of its images is truncated or damaged.
     """
     try:
         with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                stem = Path(member.name).stem
-                episode, t = (int(part) for part in stem.split("_"))
-                if keep is not None and not keep(episode, t):
-                    continue
-                data = tar.extractfile(member)
-                if data is None:
-                    raise ValueError(f"{member.name} is not a file")
-                yield episode, t, np.asarray(Image.open(io.BytesIO(data.read())).convert("RGB"))
+            kept = _images(tar, keep)
+            yield from _decoded_ahead(kept, threads) if threads else ((e, t, _decoded(data)) for e, t, data in kept)
             file = tar.fileobj
             file.seek(tar.offset)
             if file.read(len(_END)) != _END:  # tarfile takes a damaged header, or a cut between two members, for the end
@@ -197,8 +199,39 @@ def read_frame_shard(path: Path, keep: Callable[[int, int], bool] | None = None)
         raise DataError(f"{path} is truncated or damaged ({error}); remove it and run render again") from None
 
 
+def _images(tar: tarfile.TarFile, keep: Callable[[int, int], bool] | None) -> Iterator[tuple[int, int, bytes]]:
+    for member in tar:
+        episode, t = (int(part) for part in Path(member.name).stem.split("_"))
+        if keep is not None and not keep(episode, t):
+            continue
+        data = tar.extractfile(member)
+        if data is None:
+            raise ValueError(f"{member.name} is not a file")
+        yield episode, t, data.read()
+
+
+def _decoded(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def _decoded_ahead(images: Iterator[tuple[int, int, bytes]], threads: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[tuple[int, int, Future[NDArray[np.uint8]]]] = deque()
+        try:
+            for episode, t, data in images:
+                waiting.append((episode, t, pool.submit(_decoded, data)))
+                if len(waiting) > _AHEAD * threads:
+                    episode, t, frame = waiting.popleft()
+                    yield episode, t, frame.result()
+            for episode, t, frame in waiting:
+                yield episode, t, frame.result()
+        finally:  # of a consumer that leaves early
+            for _, _, frame in waiting:
+                frame.cancel()
+
+
 def read_frame_rows(
-    folder: Path, frames: FrameSet, episode_starts: NDArray[np.int64], rows: NDArray[np.int64]
+    folder: Path, frames: FrameSet, episode_starts: NDArray[np.int64], rows: NDArray[np.int64], threads: int = 0
 ) -> Iterator[NDArray[np.uint8]]:
     """Decode the frames of given trajectory rows, streaming: one uint8 [H, W, 3] a row.
 
@@ -206,6 +239,7 @@ def read_frame_rows(
         folder: `data/frames/TASK`.
         episode_starts: int64 [n], each episode's first row.
         rows: ascending; all must lie in `frames.rows`. Tars without any of them are not opened.
+        threads: see `read_frame_shard`.
 
     Raises:
         DataError: a tar is damaged, or lacks one of its frames.
@@ -216,7 +250,7 @@ def read_frame_rows(
         inside = np.searchsorted(rows, np.asarray(shard.rows).T)  # of the first wanted row from each start, and stop, on
         if (inside[0] == inside[1]).all():
             continue
-        for _, _, frame in read_frame_shard(folder / shard.file, lambda e, t: int(episode_starts[e]) + t in wanted):
+        for _, _, frame in read_frame_shard(folder / shard.file, lambda e, t: int(episode_starts[e]) + t in wanted, threads):
             found += 1
             yield frame
     if found != len(wanted):

@@ -18,6 +18,7 @@ from datasets.trajectories import TrajectoryReader
 from pipeline.ahead import ahead
 from pipeline.encoders.registry import code_of
 from pipeline.encoding import Array, Rows, open_source
+from pipeline.parallel import worker_count
 from pipeline.params import Params, canonical
 from pipeline.work import code_digest
 
@@ -59,6 +60,8 @@ class Encoding:
         Raises:
             UserError: frames, trajectories or weights that are missing or damaged.
         """
+        on_gpu = p.compute.device == "cuda"  # which is faster than one thread decodes
+        self._threads = worker_count(p.compute.workers) if on_gpu else 0
         self._folder, self._shard, self._store = Path("data/frames") / task, p.encode.shard, store
         reader = TrajectoryReader(Path("data/trajectories") / task)
         self._episode_starts = reader.index.episode_starts
@@ -170,7 +173,7 @@ class Encoding:
 
     def _batches(self, shard: Shard, rows: Rows) -> Iterator[NDArray[np.uint8]]:
         held = []
-        for frame in read_frame_rows(self._folder, self._frames.of(shard.variant), self._episode_starts, rows):
+        for frame in read_frame_rows(self._folder, self._frames.of(shard.variant), self._episode_starts, rows, self._threads):
             held.append(frame)
             if len(held) == self._batch:
                 yield np.stack(held)

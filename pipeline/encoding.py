@@ -114,6 +114,7 @@ class _FromEncoder:
         self._fixed = p.compute.device == "cpu"
         self.batch = p.encode.batch if self._fixed else max(_GPU_BATCH, p.encode.batch)
         self._most = self.batch
+        self._stream = None if self._fixed else torch.cuda.Stream()  # of frames that become pixels beside the forward pass
         attributes = _attributes(
             canonical(encoder), p.encode.dtype, weights_sha256=sha256, layer=self._encoder.layer, pooling=self._encoder.pooling,
             preprocessing=self._encoder.preprocessing, device=p.compute.device, batch=self.batch if self._fixed else None,
@@ -127,14 +128,22 @@ class _FromEncoder:
 
     def prepare(self, frames: NDArray[np.uint8] | None) -> Any:
         """On a CPU padded to the fixed micro-batch, so that the same frame gives the same bytes wherever a shard ends."""
+        import torch
+
         assert frames is not None
-        short = self.batch - len(frames) if self._fixed else 0
+        if self._stream is not None:
+            with torch.cuda.stream(self._stream):
+                return self._encoder.pixels(torch.from_numpy(frames).pin_memory())
+        short = self.batch - len(frames)
         return self._encoder.pixels(np.concatenate([frames, np.repeat(frames[-1:], short, axis=0)]) if short else frames)
 
     def embed(self, prepared: Any, rows: Rows, wanted: Set[str]) -> dict[str, Any]:
         """In one forward pass, or in as many as fit into a GPU's memory."""
         import torch
 
+        if self._stream is not None:
+            torch.cuda.current_stream().wait_stream(self._stream)
+            prepared.record_stream(torch.cuda.current_stream())
         while True:
             try:
                 parts = [self._values(part, wanted) for part in prepared.split(self._most)]

@@ -1,6 +1,8 @@
 """An update as one CUDA graph: launched once instead of kernel by kernel, which is what a small update on a GPU waits for."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -62,5 +64,18 @@ class Graphed:
     def _capture(self, flat: list[Any], form: Any) -> None:
         self._inputs = [value.clone() if isinstance(value, Tensor) else value for value in flat]
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):  # a thread that reads ahead may go on
+        with _nothing_freed(), torch.cuda.graph(self._graph, capture_error_mode="thread_local"):  # others may read ahead
             self._made = self._run(*tree_unflatten(self._inputs, form))
+
+
+@contextmanager
+def _nothing_freed() -> Iterator[None]:
+    """No graph that nobody needs any more is collected meanwhile: freeing one would end the capture of another."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

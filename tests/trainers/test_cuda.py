@@ -4,21 +4,29 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from datasets.embedding_shards import ARRAY
+from datasets.mapped import MappedRows
 from tests.trainers.killing import KilledError, until
+from tests.trainers.test_feed import BATCH, DATA, LENGTH, _rows, _sampler, looks  # noqa: F401  # a fixture
 from tests.trainers.test_together import DINO, RSSM, TD, _member
-from trainers.feed import HeldFeed
+from trainers.data import Rows
+from trainers.feed import HeldFeed, MappedFeed, Part
 from trainers.offline import Member, OfflineTrainer, Settings
 from trainers.update import set_precision
+from trainers.worldmodel import WorldModel
 from trainers.worldmodel.types import each
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
 GPU = torch.device("cuda")
+FUSED = replace(RSSM, deter=64, hidden=32, stoch=4, classes=8, blocks=2, units=32)  # in sizes that the kernels take
 CONFIGS = {
-    "dreamerv3": RSSM,
+    "dreamerv3 in kernels": FUSED,
+    "dreamerv3 in torch's operations": RSSM,
     "dreamerv3 of frames": replace(RSSM, kind="pixels", observation_shape=(32, 32, 3)),
     "tdmpc2": TD,
     "tdmpc2 of frames": replace(TD, kind="pixels", observation_shape=(40, 40, 3)),
@@ -129,3 +137,33 @@ def test_losses_and_gradients_are_those_of_the_cpu(config):
     torch.testing.assert_close(gpu_losses, losses, rtol=1e-4, atol=1e-5)
     for name, grad in grads.items():
         torch.testing.assert_close(gpu_grads[name], grad, rtol=2e-3, atol=1e-5, msg=lambda text, n=name: f"{n}: {text}")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_products_in_bfloat16_stay_near_float32(tmp_path: Path, config, count: int):
+    losses = []
+    for precision in ("fp32", "bf16"):
+        set_precision(precision)
+        trainer = _trainer([config] * count, tmp_path / f"{precision}.pt", precision)
+        trainer.run()
+        losses.append([p.value for p in trainer.points[0] if p.metric == "loss"])
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.03)
+
+
+def test_windows_read_ahead_from_a_map_train_the_same_model(tmp_path: Path, looks: list[np.ndarray]):
+    """While an update is made a graph, a thread goes on reading."""
+    config = replace(FUSED, observation_shape=(6,), action_dim=DATA.action.shape[1])
+    parts = [Part(DATA, MappedRows(tmp_path / "0" / ARRAY))]
+    feeds = [MappedFeed(parts, _sampler(1), BATCH, LENGTH, "cuda"), HeldFeed(_gpu_rows(looks[0]), _sampler(1), LENGTH, "cuda")]
+    members = []
+    for number, feed in enumerate(feeds):
+        torch.manual_seed(0)
+        member = Member(WorldModel(config).to(GPU), feed, 0)
+        OfflineTrainer([member], Settings(UPDATES, 1e-3, 1.0, 10, warmup=5), tmp_path / f"{number}.pt").run()
+        members.append(member)
+    _close(*members)
+
+
+def _gpu_rows(values: np.ndarray) -> Rows:
+    return Rows._make(each(lambda part: part.to(GPU), _rows(DATA, values)))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainers import kernels
 from trainers.worldmodel import ModelConfig, scan_fused
 from trainers.worldmodel.rssm import RSSM
 from trainers.worldmodel.scan import _Scan
@@ -17,7 +18,7 @@ SIZES = {
     "small latents, blocks of one tile": ModelConfig("vector", (5,), 2, deter=64, hidden=48, stoch=4, classes=8, blocks=4),
     "large latents": ModelConfig("vector", (5,), 2, deter=32, hidden=16, stoch=2, classes=32, blocks=1),
 }
-LENGTH = 3
+LENGTH = 2
 
 
 def _weights(config: ModelConfig, lead: tuple[int, ...]) -> ScanWeights:
@@ -56,9 +57,9 @@ def test_the_kernels_make_what_the_plain_steps_make(
 ):
     config = SIZES[sizes]
     given, weights = _given(config, batch, lead), _weights(config, lead)
-    monkeypatch.setattr(scan_fused, "DEVICES", [])
+    monkeypatch.setattr(kernels, "DEVICES", [])
     made, grads = _run(given, weights)
-    monkeypatch.setattr(scan_fused, "DEVICES", ["cpu", "cuda"])
+    monkeypatch.setattr(kernels, "DEVICES", ["cpu", "cuda"])
     monkeypatch.setattr(scan_fused, "_MOST_ROWS", 16)
     assert scan_fused.fits(given, weights)
     fused, fused_grads = _run(given, weights)
@@ -69,7 +70,7 @@ def test_the_kernels_make_what_the_plain_steps_make(
 
 @pytest.mark.parametrize("config", [ModelConfig("vector", (5,), 2, deter=24), ModelConfig("vector", (5,), 2, classes=6)])
 def test_sizes_that_tiles_do_not_divide_are_left_to_the_plain_steps(config: ModelConfig, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(scan_fused, "DEVICES", ["cpu", "cuda"])
+    monkeypatch.setattr(kernels, "DEVICES", ["cpu", "cuda"])
     assert not scan_fused.fits(_given(config, 3, ()), _weights(config, ()))
 
 

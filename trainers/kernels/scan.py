@@ -4,8 +4,9 @@ Starting a kernel takes a GPU longer than a step's arithmetic, and a step's rows
 product in every program, and each program begins by doing again, for all its rows, what lies between the product before and this
 one. A norm's sum comes with the product that it is of, a share from every program. What all steps can do at once is not here.
 
-Rows [M, B, ...] are of M models; a program has rows of one. Pointers are of one step; what is handed from kernel to kernel, and
-weights, are in the precision of products, all else in float32. Weights as in `ScanWeights`, but `stoch_in` of `read` [M, F, H].
+A program has rows of one of M models. What is of every step is [M, STEPS, B, ...] or, by blocks, [M, G, STEPS, B, ...], pointers
+to one step of it; what is handed on or carried is [M, B, ...]. Weights and what is handed on are in the precision of products, all
+else in float32. Weights as in `ScanWeights`, but `stoch_in` of `read` [M, F, H].
 B rows, D deter, H hidden, F = S * CLASSES flat latent, blocks of EACH = D / G. Tiles have BM rows, BN columns, and BD, BH, ... of
 a sum's D, H, ... terms.
 """
@@ -17,12 +18,18 @@ import triton.language as tl
 
 
 @triton.jit
-def _rows(B, BM: tl.constexpr):
-    """(model, rows within it [BM], rows among all models' [BM], whether they are there)."""
+def _rows(STEPS, B, BM: tl.constexpr):
+    """(model, its rows [BM] in what is of every step and in what is not, whether they are there)."""
     blocks = tl.cdiv(B, BM)
     model = tl.program_id(1) // blocks
     row = tl.program_id(1) % blocks * BM + tl.arange(0, BM)
-    return model, row, model * B + row, row < B
+    return model, model * STEPS * B + row, model * B + row, row < B
+
+
+@triton.jit
+def _blocked(kept, model, block, STEPS, B, BLOCKS: tl.constexpr):
+    """Rows `kept` of a model, in what is of every step and by blocks."""
+    return kept + (model * (BLOCKS - 1) + block) * STEPS * B
 
 
 @triton.jit
@@ -77,30 +84,30 @@ def _normed(handed, scale, rstd, rows, there, stride, terms):
 
 
 @triton.jit
-def _to_norm(made, raw, handed, sums, rows, there, stride, columns, shares, share):
+def _to_norm(made, raw, handed, sums, kept, rows, there, stride, columns, shares, share):
     """Store what a norm will read [BM, BN], and this program's share of its squares."""
-    _store(raw, rows, there, stride, columns, made)
+    _store(raw, kept, there, stride, columns, made)
     _store(handed, rows, there, stride, columns, made.to(handed.dtype.element_ty))
     tl.store(sums + rows * shares + share, tl.sum(made * made, 1), mask=there)
 
 
 @triton.jit
-def _from_norm(made, given, handed, sums, slope, unit, rows, there, stride, columns, shares, share):
+def _from_norm(made, given, handed, sums, slope, unit, kept, rows, there, stride, columns, shares, share):
     """Store the gradient by what a norm made [BM, BN], that by its rows over their size, and a share of what those have in common."""
-    by_unit = made * _load(slope, rows, there, stride, columns)
-    _store(given, rows, there, stride, columns, made)
+    by_unit = made * _load(slope, kept, there, stride, columns)
+    _store(given, kept, there, stride, columns, made)
     _store(handed, rows, there, stride, columns, by_unit.to(handed.dtype.element_ty))
-    tl.store(sums + rows * shares + share, tl.sum(by_unit * _load(unit, rows, there, stride, columns), 1), mask=there)
+    tl.store(sums + rows * shares + share, tl.sum(by_unit * _load(unit, kept, there, stride, columns), 1), mask=there)
 
 
 @triton.jit
 def read(
-    deter, index, keep, deter_in, deter_bias, stoch_in, stoch_bias, raw, handed, sums, B, D: tl.constexpr, F: tl.constexpr,
+    deter, index, keep, deter_in, deter_bias, stoch_in, stoch_bias, raw, handed, sums, STEPS, B, D: tl.constexpr, F: tl.constexpr,
     H: tl.constexpr, S: tl.constexpr, CLASSES: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BD: tl.constexpr,
     BS: tl.constexpr, PARTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Products of the state before, forgotten where `keep` is zero: raw [M, B, 2, H]; its latent is given by index [M, B, S]."""
-    model, _, rows, there = _rows(B, BM)
+    model, kept, rows, there = _rows(STEPS, B, BM)
     block = tl.program_id(0)
     half = block // (H // BN)
     columns = (block - half * (H // BN)) * BN + tl.arange(0, BN)
@@ -116,21 +123,21 @@ def read(
         for first in range(0, S, BS):
             variable = first + tl.arange(0, BS)
             inside = there[:, None] & (variable < S)[None, :]
-            hot = variable[None, :] * CLASSES + tl.load(index + rows[:, None] * S + variable[None, :], mask=inside, other=0)
+            hot = variable[None, :] * CLASSES + tl.load(index + kept[:, None] * S + variable[None, :], mask=inside, other=0)
             at = stoch_in + model * F * H + hot[:, :, None] * H + columns[None, None, :]
             acc += tl.sum(tl.load(at, mask=inside[:, :, None], other=0.0).to(tl.float32), 1)
-    made = acc * tl.load(keep + rows, mask=there, other=0.0)[:, None] + bias[None, :]
-    _to_norm(made, raw, handed, sums, rows, there, 2 * H, half * H + columns, 2 * H // BN, block)
+    made = acc * tl.load(keep + kept, mask=there, other=0.0)[:, None] + bias[None, :]
+    _to_norm(made, raw, handed, sums, kept, rows, there, 2 * H, half * H + columns, 2 * H // BN, block)
 
 
 @triton.jit
 def core(
-    read_handed, read_sums, scale, deter, keep, action, core_state, core_deter, raw, handed, sums, B, D: tl.constexpr,
+    read_handed, read_sums, scale, deter, keep, action, core_state, core_deter, raw, handed, sums, STEPS, B, D: tl.constexpr,
     H: tl.constexpr, EACH: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BH: tl.constexpr, BE: tl.constexpr,
     SPACE: tl.constexpr, PARTS: tl.constexpr, EPS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The core's input [M, B, D]: the blocks' own, that of both norms, and the action's."""
-    model, _, rows, there = _rows(B, BM)
+    model, kept, rows, there = _rows(STEPS, B, BM)
     block = tl.program_id(0)
     columns = block * BN + tl.arange(0, BN)
     start = block * BN // EACH * EACH
@@ -139,24 +146,24 @@ def core(
         terms = _terms(first, BE, PARTS)
         weight = _weight(core_deter + (model * D + start) * EACH, terms, EACH, columns - start, 1)
         acc += _dot(_wide(deter + start, rows, there, D, terms), weight, PRECISION)
-    acc = acc * tl.load(keep + rows, mask=there, other=0.0)[:, None] + _load(action, rows, there, D, columns)
+    acc = acc * tl.load(keep + kept, mask=there, other=0.0)[:, None] + _load(action, kept, there, D, columns)
     for half in tl.static_range(2):
         rstd = tl.rsqrt(_add_up(read_sums, rows * 2 + half, there, H // BN, SPACE) / H + EPS)
         for first in range(0, H, BH):
             terms = half * H + _terms(first, BH, PARTS)
             x = _normed(read_handed, scale + model * 2 * H, rstd, rows, there, 2 * H, terms)
             acc += _dot(x, _weight(core_state + model * D * 2 * H, terms, 1, columns, 2 * H), PRECISION)
-    _to_norm(acc, raw, handed, sums, rows, there, D, columns, D // BN, block)
+    _to_norm(acc, raw, handed, sums, kept, rows, there, D, columns, D // BN, block)
 
 
 @triton.jit
 def gate(
-    core_handed, core_sums, scale, old, keep, gates, gates_bias, gated, candidates, deters, handed, B, D: tl.constexpr,
+    core_handed, core_sums, scale, old, keep, gates, gates_bias, gated, candidates, deters, handed, OLD, STEPS, B, D: tl.constexpr,
     EACH: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BE: tl.constexpr, SPACE: tl.constexpr, PARTS: tl.constexpr,
     EPS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gates [M, G, B, 3 * EACH], candidates [M, G, B, EACH] and the new state [M, B, D], of the core's norm and the state before."""
-    model, row, rows, there = _rows(B, BM)
+    model, kept, rows, there = _rows(STEPS, B, BM)
     block = tl.program_id(0)
     columns = block * BN + tl.arange(0, BN)
     start = block * BN // EACH * EACH
@@ -165,7 +172,9 @@ def gate(
     reset = tl.zeros([BM, BN], tl.float32) + tl.load(bias)[None, :]
     candidate = tl.zeros([BM, BN], tl.float32) + tl.load(bias + EACH)[None, :]
     update = tl.zeros([BM, BN], tl.float32) + tl.load(bias + 2 * EACH)[None, :]
-    before = _load(old, rows, there, D, columns) * tl.load(keep + rows, mask=there, other=0.0)[:, None]
+    before = (
+        _load(old, kept - model * (STEPS - OLD) * B, there, D, columns) * tl.load(keep + kept, mask=there, other=0.0)[:, None]
+    )
     rstd = tl.rsqrt(_add_up(core_sums, rows, there, D // BN, SPACE) / D + EPS)
     for first in range(0, EACH, BE):
         terms = _terms(first, BE, PARTS)
@@ -178,9 +187,9 @@ def gate(
     update = tl.sigmoid(update - 1)
     made = 2 * tl.sigmoid(2 * reset * candidate) - 1  # tanh
     deter = before + update * (made - before)
-    _store(deters, rows, there, D, columns, deter)
+    _store(deters, kept, there, D, columns, deter)
     _store(handed, rows, there, D, columns, deter.to(handed.dtype.element_ty))
-    blocked = (model * (D // EACH) + start // EACH) * B + row
+    blocked = _blocked(kept, model, start // EACH, STEPS, B, D // EACH)
     _store(candidates, blocked, there, EACH, inside, made)
     _store(gated, blocked, there, 3 * EACH, inside, reset)
     _store(gated, blocked, there, 3 * EACH, inside + EACH, candidate)
@@ -189,32 +198,32 @@ def gate(
 
 @triton.jit
 def post(
-    deter, weight, embed, raw, handed, sums, B, D: tl.constexpr, H: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+    deter, weight, embed, raw, handed, sums, STEPS, B, D: tl.constexpr, H: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
     BD: tl.constexpr, PARTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """What the posterior reads [M, B, H]: the new state's product, and the embedding's."""
-    model, _, rows, there = _rows(B, BM)
+    model, kept, rows, there = _rows(STEPS, B, BM)
     block = tl.program_id(0)
     columns = block * BN + tl.arange(0, BN)
-    acc = _load(embed, rows, there, H, columns)
+    acc = _load(embed, kept, there, H, columns)
     for first in range(0, D, BD):
         terms = _terms(first, BD, PARTS)
         x = _wide(deter, rows, there, D, terms)
         acc += _dot(x, _weight(weight + model * H * D, terms, 1, columns, D), PRECISION)
-    _to_norm(acc, raw, handed, sums, rows, there, H, columns, H // BN, block)
+    _to_norm(acc, raw, handed, sums, kept, rows, there, H, columns, H // BN, block)
 
 
 @triton.jit
 def sample(
-    post_handed, post_sums, scale, weight, bias, noise, soft, index, B, F: tl.constexpr, H: tl.constexpr, CLASSES: tl.constexpr,
+    post_handed, post_sums, scale, weight, bias, noise, soft, index, STEPS, B, F: tl.constexpr, H: tl.constexpr, CLASSES: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BH: tl.constexpr, SHARES: tl.constexpr, SPACE: tl.constexpr, PARTS: tl.constexpr,
     EPS: tl.constexpr, UNIMIX: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The posterior's probabilities before the uniform mixture [M, B, F], and a sample's index of every variable [M, B, S]."""
-    model, _, rows, there = _rows(B, BM)
+    model, kept, rows, there = _rows(STEPS, B, BM)
     block = tl.program_id(0)
     columns = block * BN + tl.arange(0, BN)
-    race = tl.load(noise + rows[:, None] * F + columns[None, :], mask=there[:, None], other=1.0)
+    race = tl.load(noise + kept[:, None] * F + columns[None, :], mask=there[:, None], other=1.0)
     acc = tl.zeros([BM, BN], tl.float32) + tl.load(bias + model * F + columns)[None, :]
     rstd = tl.rsqrt(_add_up(post_sums, rows, there, SHARES, SPACE) / H + EPS)
     for first in range(0, H, BH):
@@ -226,17 +235,17 @@ def sample(
     shares = shares / tl.sum(shares, 2, keep_dims=True)
     mixed = UNIMIX / CLASSES + (1 - UNIMIX) * shares
     best = tl.argmax(mixed / tl.reshape(race, [BM, BN // CLASSES, CLASSES]), 2)
-    _store(soft, rows, there, F, columns, tl.reshape(shares, [BM, BN]))
-    _store(index, rows, there, F // CLASSES, block * (BN // CLASSES) + tl.arange(0, BN // CLASSES), best.to(tl.int32))
+    _store(soft, kept, there, F, columns, tl.reshape(shares, [BM, BN]))
+    _store(index, kept, there, F // CLASSES, block * (BN // CLASSES) + tl.arange(0, BN // CLASSES), best.to(tl.int32))
 
 
 @triton.jit
 def sample_back(
-    to_logits, weight, given, handed, sums, slope, unit, B, F: tl.constexpr, H: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+    to_logits, weight, given, handed, sums, slope, unit, STEPS, B, F: tl.constexpr, H: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
     BF: tl.constexpr, PARTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The gradient by what the posterior's norm made [M, B, H]."""
-    model, _, rows, there = _rows(B, BM)
+    model, kept, rows, there = _rows(STEPS, B, BM)
     block = tl.program_id(0)
     columns = block * BN + tl.arange(0, BN)
     acc = tl.zeros([BM, BN], tl.float32)
@@ -244,7 +253,7 @@ def sample_back(
         terms = _terms(first, BF, PARTS)
         x = _wide(to_logits, rows, there, F, terms)
         acc += _dot(x, _weight(weight + model * F * H, terms, H, columns, 1), PRECISION)
-    _from_norm(acc, given, handed, sums, slope, unit, rows, there, H, columns, H // BN, block)
+    _from_norm(acc, given, handed, sums, slope, unit, kept, rows, there, H, columns, H // BN, block)
 
 
 @triton.jit
@@ -257,7 +266,7 @@ def post_back(
 
     A norm's gradient is its rows' less what these have in common; the product of that, `common` [M, STEPS * B, ...], is known.
     """
-    model, row, rows, there = _rows(B, BM)
+    model, kept, rows, there = _rows(STEPS, B, BM)
     columns = tl.program_id(0) * BN + tl.arange(0, BN)
     acc = tl.zeros([BM, BN], tl.float32)
     for first in range(0, H, BH):
@@ -265,12 +274,12 @@ def post_back(
         x = _wide(post_handed, rows, there, H, terms)
         acc += _dot(x, _weight(weight + model * H * D, terms, D, columns, 1), PRECISION)
     mean = _add_up(post_sums, rows, there, H // BN, SPACE) / H
-    common = _load(post_common, model * STEPS * B + row, there, D, columns)
-    acc = (acc - common * mean[:, None]) * tl.load(post_rstd + rows, mask=there, other=0.0)[:, None]
-    acc += _load(own_deter, rows, there, D, columns) + _load(carried, rows, there, D, columns)
+    common = _load(post_common, kept, there, D, columns)
+    acc = (acc - common * mean[:, None]) * tl.load(post_rstd + kept, mask=there, other=0.0)[:, None]
+    acc += _load(own_deter, kept, there, D, columns) + _load(carried, rows, there, D, columns)
     _store(total, rows, there, D, columns, acc)
     start = tl.program_id(0) * BN // EACH
-    blocked = (model * (D // EACH) + start) * B + row
+    blocked = _blocked(kept, model, start, STEPS, B, D // EACH)
     for part in tl.static_range(3):
         at = part * EACH + columns - start * EACH
         _store(to_gates, blocked, there, 3 * EACH, at, acc * _load(by_gates, blocked, there, 3 * EACH, at))
@@ -278,20 +287,20 @@ def post_back(
 
 @triton.jit
 def gate_back(
-    to_gates, gates, given, handed, sums, slope, unit, B, D: tl.constexpr, EACH: tl.constexpr, BM: tl.constexpr,
+    to_gates, gates, given, handed, sums, slope, unit, STEPS, B, D: tl.constexpr, EACH: tl.constexpr, BM: tl.constexpr,
     BN: tl.constexpr, BG: tl.constexpr, PARTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The gradient by what the core's norm made [M, B, D]."""
-    model, row, rows, there = _rows(B, BM)
+    model, kept, rows, there = _rows(STEPS, B, BM)
     block = tl.program_id(0)
     columns = block * BN + tl.arange(0, BN)
-    blocked = (model * (D // EACH) + block * BN // EACH) * B + row
+    blocked = _blocked(kept, model, block * BN // EACH, STEPS, B, D // EACH)
     acc = tl.zeros([BM, BN], tl.float32)
     for first in range(0, 3 * EACH, BG):
         terms = _terms(first, BG, PARTS)
         x = _wide(to_gates, blocked, there, 3 * EACH, terms)
         acc += _dot(x, _weight(gates + model * D * 3 * EACH, terms, 1, columns, 3 * EACH), PRECISION)
-    _from_norm(acc, given, handed, sums, slope, unit, rows, there, D, columns, D // BN, block)
+    _from_norm(acc, given, handed, sums, slope, unit, kept, rows, there, D, columns, D // BN, block)
 
 
 @triton.jit
@@ -301,9 +310,9 @@ def core_back(
     BD: tl.constexpr, BE: tl.constexpr, SPACE: tl.constexpr, PARTS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gradients by what both norms made [M, B, 2, H], and by the state before as far as it skips them [M, B, D]."""
-    model, row, rows, there = _rows(B, BM)
+    model, kept, rows, there = _rows(STEPS, B, BM)
     block = tl.program_id(0)
-    rstd = tl.load(core_rstd + rows, mask=there, other=0.0)[:, None]
+    rstd = tl.load(core_rstd + kept, mask=there, other=0.0)[:, None]
     mean = (_add_up(core_sums, rows, there, D // BN, SPACE) / D)[:, None]
     acc = tl.zeros([BM, BN], tl.float32)
     if block < 2 * H // BN:
@@ -312,8 +321,8 @@ def core_back(
             terms = _terms(first, BD, PARTS)
             x = _wide(core_handed, rows, there, D, terms)
             acc += _dot(x, _weight(core_state + model * D * 2 * H, terms, 2 * H, columns, 1), PRECISION)
-        acc = (acc - _load(state_common, model * STEPS * B + row, there, 2 * H, columns) * mean) * rstd
-        _from_norm(acc, given, handed, sums, slope, unit, rows, there, 2 * H, columns, 2 * H // BN, block)
+        acc = (acc - _load(state_common, kept, there, 2 * H, columns) * mean) * rstd
+        _from_norm(acc, given, handed, sums, slope, unit, kept, rows, there, 2 * H, columns, 2 * H // BN, block)
     else:
         block -= 2 * H // BN
         columns = block * BN + tl.arange(0, BN)
@@ -322,8 +331,8 @@ def core_back(
             terms = _terms(first, BE, PARTS)
             x = _wide(core_handed + start * EACH, rows, there, D, terms)
             acc += _dot(x, _weight(core_deter + model * D * EACH, terms, 1, columns, EACH), PRECISION)
-        blocked = (model * (D // EACH) + start) * B + row
-        common = _load(deter_common, (model * (D // EACH) + start) * STEPS * B + row, there, EACH, columns - start * EACH)
+        blocked = _blocked(kept, model, start, STEPS, B, D // EACH)
+        common = _load(deter_common, blocked, there, EACH, columns - start * EACH)
         skips = _load(by_old, blocked, there, EACH, columns - start * EACH) * _load(total, rows, there, D, columns)
         _store(old, rows, there, D, columns, (acc - common * mean) * rstd + skips)
 
@@ -339,37 +348,37 @@ def read_back(
 
     At the last step that goes backward, which is the first of the window, by the latent itself.
     """
-    model, row, rows, there = _rows(B, BM)
-    kept = tl.load(keep + rows, mask=there, other=0.0)[:, None]
+    model, kept, rows, there = _rows(STEPS, B, BM)
+    goes_on = tl.load(keep + kept, mask=there, other=0.0)[:, None]
     block = tl.program_id(0)
     if block < D // BN:
         columns = block * BN + tl.arange(0, BN)
-        rstd = tl.load(read_rstd + rows * 2, mask=there, other=0.0)[:, None]
+        rstd = tl.load(read_rstd + kept * 2, mask=there, other=0.0)[:, None]
         mean = (_add_up(read_sums, rows * 2, there, H // BN, SPACE) / H)[:, None]
         acc = tl.zeros([BM, BN], tl.float32)
         for first in range(0, H, BH):
             terms = _terms(first, BH, PARTS)
             x = _wide(read_handed, rows, there, 2 * H, terms)
             acc += _dot(x, _weight(deter_in + model * H * D, terms, D, columns, 1), PRECISION)
-        acc = (acc - _load(deter_common, model * STEPS * B + row, there, D, columns) * mean) * rstd
-        _store(to_deter, rows, there, D, columns, (acc + _load(old, rows, there, D, columns)) * kept)
+        acc = (acc - _load(deter_common, kept, there, D, columns) * mean) * rstd
+        _store(to_deter, rows, there, D, columns, (acc + _load(old, rows, there, D, columns)) * goes_on)
     else:
         logits = (block - D // BN) * BW + tl.arange(0, BW)
-        rstd = tl.load(read_rstd + rows * 2 + 1, mask=there, other=0.0)[:, None]
+        rstd = tl.load(read_rstd + kept * 2 + 1, mask=there, other=0.0)[:, None]
         mean = (_add_up(read_sums, rows * 2 + 1, there, H // BN, SPACE) / H)[:, None]
         latent = tl.zeros([BM, BW], tl.float32)
         for first in range(0, H, BH):
             terms = _terms(first, BH, PARTS)
             x = _wide(read_handed + H, rows, there, 2 * H, terms)
             latent += _dot(x, _weight(stoch_in + model * H * F, terms, F, logits, 1), PRECISION)
-        latent = (latent - _load(stoch_common, model * STEPS * B + row, there, F, logits) * mean) * rstd * kept
+        latent = (latent - _load(stoch_common, kept, there, F, logits) * mean) * rstd * goes_on
         if LAST:
             _store(to_stoch, rows, there, F, logits, latent)
         else:
-            share = _load(soft, rows, there, F, logits)
-            x = (latent + _load(own_prob, rows, there, F, logits)) * share
+            share = _load(soft, kept, there, F, logits)
+            x = (latent + _load(own_prob, kept, there, F, logits)) * share
             whole = tl.sum(tl.reshape(x, [BM, BW // CLASSES, CLASSES]), 2, keep_dims=True)
             whole = tl.reshape(tl.broadcast_to(whole, [BM, BW // CLASSES, CLASSES]), [BM, BW])
             x = (x - share * whole) * (1 - UNIMIX)
-            _store(to_logits, rows, there, F, logits, x)
+            _store(to_logits, kept, there, F, logits, x)
             _store(handed, rows, there, F, logits, x.to(handed.dtype.element_ty))

@@ -70,8 +70,9 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(products: torch.dtype, *values: Tensor) -> tuple[Tensor, ...]:
         given, w = Given(*values[:_GIVEN]), ScanWeights(*values[_GIVEN:])
-        kept = kept_of(given, w)
-        if scan_fused.fits(given, w):
+        fused = scan_fused.fits(given, w)
+        kept = kept_of(given, w, by_step=not fused)
+        if fused:
             scan_fused.forward(given, w, kept, products)
         else:
             scan_plain.forward(given, w, kept)

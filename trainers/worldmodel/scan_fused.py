@@ -4,30 +4,35 @@ In torch's own operations a step is ninety kernels, each of which takes a GPU le
 the next one waits for; the rest is done for all steps at once, in torch.
 """
 
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainers import kernels
+from trainers.kernels import power_of_two
 from trainers.worldmodel.layers import EPS
 from trainers.worldmodel.losses import UNIMIX
-from trainers.worldmodel.scan_types import Given, Kept, Normed, NormSlopes, ScanWeights, Slopes, Wanted, norm_scales, over_time
+from trainers.worldmodel.scan_types import (
+    Given,
+    Kept,
+    Normed,
+    NormSlopes,
+    ScanWeights,
+    Slopes,
+    Wanted,
+    by_model,
+    norm_scales,
+    over_time,
+)
 
-DEVICES = ["cuda"]
 _LEAST = 16  # rows or columns of a tile, for a matrix unit
 _MOST_ROWS = 64
 _TILE = 16384  # numbers of a tile of rows
-_WARPS = 8  # of a program
+_WARPS = 4  # of a program
 _MATRICES = ("deter_in", "stoch_in", "core_state", "core_deter", "gates", "post_deter", "post_out")
 _MANY = 4  # models, from which on programs are enough to be twice as wide
-
-
-@cache
-def _triton() -> bool:
-    return find_spec("triton") is not None
 
 
 def fits(given: Given, w: ScanWeights) -> bool:
@@ -35,16 +40,16 @@ def fits(given: Given, w: ScanWeights) -> bool:
     action, classes = given.action, given.noise.shape[-1]
     sizes = (action.shape[-1], given.embed.shape[-1], given.stoch.shape[-1], w.gates.shape[-2])
     even = all(size % _LEAST == 0 for size in sizes) and classes & (classes - 1) == 0 and classes <= _TILE // _MOST_ROWS
-    return action.device.type in DEVICES and w.gates.dtype == torch.float32 and even and _triton()
+    return w.gates.dtype == torch.float32 and even and kernels.reach(action)
 
 
 class _Launch:
     """Starts kernels, with the sizes that they share."""
 
     def __init__(self, action: Tensor, w: ScanWeights, flat: int, classes: int, products: torch.dtype) -> None:
-        (_, *lead, self.batch, self.deter), self.hidden, self.flat = action.shape, w.post_scale.shape[-1], flat
+        (self.steps, *lead, self.batch, self.deter), self.hidden, self.flat = action.shape, w.post_scale.shape[-1], flat
         self.each, models, self._products = w.gates.shape[-2], lead[0] if lead else 1, products
-        self.rows = min(_MOST_ROWS, max(_LEAST, _power(self.batch)))
+        self.rows = min(_MOST_ROWS, max(_LEAST, power_of_two(self.batch)))
         self._programs = models * -(-self.batch // self.rows)
         wide = 2 * _LEAST
         even = all(size % wide == 0 for size in (self.deter, self.hidden, self.flat, self.each))
@@ -59,11 +64,11 @@ class _Launch:
 
     def space(self, size: int) -> int:
         """The least power of two that is not below the programs that make `size` columns."""
-        return _power(size // self.columns)
+        return power_of_two(size // self.columns)
 
     def memory(self, step: Tensor) -> tuple[Tensor, Tensor]:
         """For what is handed on of a norm's rows [..., size], of one step, and for its sums."""
-        return torch.empty_like(step, dtype=self._products), step.new_empty(*step.shape[:-1], step.shape[-1] // self.columns)
+        return step.new_empty(step.shape, dtype=self._products), step.new_empty(*step.shape[:-1], step.shape[-1] // self.columns)
 
     def sums(self, step: Tensor, out: Tensor) -> None:
         """Of squares of a step's rows [..., size], as programs share them."""
@@ -71,11 +76,7 @@ class _Launch:
 
     def __call__(self, kernel: Any, programs: int, *values: Any, columns: int = 0, **sizes: Any) -> None:
         """Start `kernel` for all rows, and so many programs along its columns."""
-        kernel[(programs, self._programs)](*values, self.batch, BN=columns or self.columns, **self._shared, **sizes)
-
-
-def _power(size: int) -> int:
-    return 1 << (size - 1).bit_length()
+        kernel[(programs, self._programs)](*values, self.steps, self.batch, BN=columns or self.columns, **self._shared, **sizes)
 
 
 def _operands(w: ScanWeights, products: torch.dtype) -> ScanWeights:
@@ -86,9 +87,11 @@ def _operands(w: ScanWeights, products: torch.dtype) -> ScanWeights:
 
 def forward(given: Given, w: ScanWeights, kept: Kept, products: torch.dtype) -> None:
     """Fill `kept`; the operands of products are of dtype `products`."""
-    from trainers.kernels import scan as kernels
+    from trainers.kernels import scan as steps
 
-    given, own = Given(*(x.contiguous() for x in given)), _operands(w, products)
+    lead = given.deter.dim() - 2
+    sequences = (by_model(x, lead) for x in (given.action, given.embed, given.keep, given.noise))
+    given, own = Given(*sequences, given.deter.contiguous(), given.stoch.contiguous()), _operands(w, products)
     stoch_in = w.stoch_in.mT.to(products).contiguous()
     variables, classes = given.noise.shape[-2:]
     start = _Launch(given.action, w, variables * classes, classes, products)
@@ -98,7 +101,7 @@ def forward(given: Given, w: ScanWeights, kept: Kept, products: torch.dtype) -> 
     raw_read, raw_core, raw_post = (norm.unit for norm in kept.norms)  # for now what the norms read
     (read, read_sums), (core, core_sums), (post, post_sums) = (start.memory(norm.unit[0]) for norm in kept.norms)
     deter, before = given.deter.to(products, copy=True), given.deter
-    index = torch.empty(kept.soft.shape[:-1], dtype=torch.int32, device=deter.device)
+    index = torch.empty(kept.soft.movedim(0, lead).shape[:-1], dtype=torch.int32, device=deter.device).movedim(lead, 0)
     first = (
         torch.baddbmm(bias.unsqueeze(-2), state, weight.mT) if state.dim() == 3 else torch.addmm(bias, state, weight.mT)
         for state, weight, bias in (
@@ -112,23 +115,23 @@ def forward(given: Given, w: ScanWeights, kept: Kept, products: torch.dtype) -> 
         keep = given.keep[t]
         if t:
             start(
-                kernels.read, 2 * h // n, deter, index[t - 1], keep, own.deter_in, own.deter_bias, stoch_in, own.stoch_bias,
+                steps.read, 2 * h // n, deter, index[t - 1], keep, own.deter_in, own.deter_bias, stoch_in, own.stoch_bias,
                 raw_read[t], read, read_sums, D=d, F=f, H=h, S=variables, CLASSES=classes, BD=tile_d,
-                BS=min(_power(variables), _TILE // (start.rows * n)),
+                BS=min(power_of_two(variables), _TILE // (start.rows * n)),
             )  # fmt: skip
         start(
-            kernels.core, d // n, read, read_sums, own.in_scale, deter, keep, given.action[t], own.core_state, own.core_deter,
+            steps.core, d // n, read, read_sums, own.in_scale, deter, keep, given.action[t], own.core_state, own.core_deter,
             raw_core[t], core, core_sums, D=d, H=h, EACH=each, BH=tile_h, BE=tile_e, SPACE=space_h, EPS=EPS,
         )  # fmt: skip
         start(
-            kernels.gate, d // n, core, core_sums, own.core_scale, before, keep, own.gates, own.gates_bias, kept.gates[t],
-            kept.candidates[t], kept.deters[t], deter, D=d, EACH=each, BE=tile_e, SPACE=space_d, EPS=EPS,
+            steps.gate, d // n, core, core_sums, own.core_scale, before, keep, own.gates, own.gates_bias, kept.gates[t],
+            kept.candidates[t], kept.deters[t], deter, start.steps if t else 1, D=d, EACH=each, BE=tile_e, SPACE=space_d, EPS=EPS,
         )  # fmt: skip
         start(
-            kernels.post, h // n, deter, own.post_deter, given.embed[t], raw_post[t], post, post_sums, D=d, H=h, BD=tile_d,
+            steps.post, h // n, deter, own.post_deter, given.embed[t], raw_post[t], post, post_sums, D=d, H=h, BD=tile_d,
         )  # fmt: skip
         start(
-            kernels.sample, f // start.whole, post, post_sums, own.post_scale, own.post_out, own.post_bias, given.noise[t],
+            steps.sample, f // start.whole, post, post_sums, own.post_scale, own.post_out, own.post_bias, given.noise[t],
             kept.soft[t], index[t], columns=start.whole, F=f, H=h, CLASSES=classes, BH=tile_h, SHARES=h // n, SPACE=space_h,
             EPS=EPS, UNIMIX=UNIMIX,
         )  # fmt: skip
@@ -152,25 +155,24 @@ def _shifted(first: Tensor, made: Tensor, keep: Tensor, out: Tensor) -> None:
 
 def backward(wanted: Wanted, slopes: Slopes, w: ScanWeights, kept: Kept, products: torch.dtype) -> tuple[Tensor, Tensor]:
     """Fill `slopes`; returns the gradients by the state before the first step, [B, deter] and [B, S, K]."""
-    from trainers.kernels import scan as kernels
+    from trainers.kernels import scan as steps
 
     own = _operands(w, products)
-    by_deter, by_prob, keep = (
-        wanted.deter.contiguous(),
-        wanted.prob.expand(kept.soft.shape).contiguous(),
-        wanted.keep.contiguous(),
-    )
-    by_old, classes, length = slopes.by_old.contiguous(), kept.soft.shape[-1], len(kept.deters)
+    lead = kept.deters.dim() - 3
+    by_deter, by_prob, keep = (by_model(x, lead) for x in (wanted.deter, wanted.prob.expand(kept.soft.shape), wanted.keep))
+    by_old, by_gates = by_model(slopes.by_old, lead + 1), by_model(slopes.by_gates, lead + 1)
+    classes, length = kept.soft.shape[-1], len(kept.deters)
     start = _Launch(kept.deters, w, kept.old_stoch.shape[-1], classes, products)
     d, h, f, each, n = start.deter, start.hidden, start.flat, start.each, start.columns
     tile_d, tile_h, tile_f, tile_e, tile_g = (start.tile(size) for size in (d, h, f, each, 3 * each))
     space_d, space_h = start.space(d), start.space(h)
     common = [x.unflatten(-2, (length, -1)) for x in _common(w, kept)]
-    deter, stoch = torch.zeros_like(kept.deters[0]), torch.empty_like(kept.soft[0])
-    total, old = torch.empty_like(deter), torch.empty_like(deter)
+    shape = kept.deters[0].shape
+    deter, total, old = (kept.deters.new_zeros(shape) for _ in range(3))
+    stoch = kept.soft.new_empty(kept.soft[0].shape)
     by_soft = by_prob[-1] * kept.soft[-1]
     slopes.to_logits[-1] = (1 - UNIMIX) * (by_soft - kept.soft[-1] * by_soft.sum(-1, keepdim=True))
-    to_logits = slopes.to_logits[-1].to(products, copy=True)
+    to_logits = slopes.to_logits[-1].to(products, copy=True).contiguous()
     memory = [start.memory(norm.unit[0]) for norm in kept.norms]
     (read, read_sums), (core, core_sums), (post, post_sums) = memory
     for t in reversed(range(length)):
@@ -180,20 +182,20 @@ def backward(wanted: Wanted, slopes: Slopes, w: ScanWeights, kept: Kept, product
         )
         of_post, of_state, of_block, of_deter, of_stoch = (part[..., t, :, :] for part in common)
         before = max(t - 1, 0)
-        start(kernels.sample_back, h // n, to_logits, own.post_out, *to_post, F=f, H=h, BF=tile_f)
+        start(steps.sample_back, h // n, to_logits, own.post_out, *to_post, F=f, H=h, BF=tile_f)
         start(
-            kernels.post_back, d // n, post, post_sums, kept.post.rstd[t], of_post, own.post_deter, by_deter[t], deter,
-            slopes.by_gates[t], total, slopes.to_gates[t], length, D=d, H=h, EACH=each, BH=tile_h, SPACE=space_h,
+            steps.post_back, d // n, post, post_sums, kept.post.rstd[t], of_post, own.post_deter, by_deter[t], deter,
+            by_gates[t], total, slopes.to_gates[t], D=d, H=h, EACH=each, BH=tile_h, SPACE=space_h,
         )  # fmt: skip
-        start(kernels.gate_back, d // n, slopes.to_gates[t], own.gates, *to_core, D=d, EACH=each, BG=tile_g)
+        start(steps.gate_back, d // n, slopes.to_gates[t], own.gates, *to_core, D=d, EACH=each, BG=tile_g)
         start(
-            kernels.core_back, (2 * h + d) // n, core, core_sums, kept.core.rstd[t], of_state, of_block, own.core_state,
-            own.core_deter, total, by_old[t], old, *to_read, length, D=d, H=h, EACH=each, BD=tile_d, BE=tile_e, SPACE=space_d,
+            steps.core_back, (2 * h + d) // n, core, core_sums, kept.core.rstd[t], of_state, of_block, own.core_state,
+            own.core_deter, total, by_old[t], old, *to_read, D=d, H=h, EACH=each, BD=tile_d, BE=tile_e, SPACE=space_d,
         )  # fmt: skip
         start(
-            kernels.read_back, d // n + f // start.whole, read, read_sums, kept.read.rstd[t], of_deter, of_stoch, own.deter_in,
+            steps.read_back, d // n + f // start.whole, read, read_sums, kept.read.rstd[t], of_deter, of_stoch, own.deter_in,
             own.stoch_in, old, keep[t], by_prob[before], kept.soft[before], deter, slopes.to_logits[before], to_logits, stoch,
-            length, D=d, F=f, H=h, CLASSES=classes, LAST=t == 0, BW=start.whole, BH=tile_h, SPACE=space_h, UNIMIX=UNIMIX,
+            D=d, F=f, H=h, CLASSES=classes, LAST=t == 0, BW=start.whole, BH=tile_h, SPACE=space_h, UNIMIX=UNIMIX,
         )  # fmt: skip
     for made, norm in zip(kept.norms, slopes.norms, strict=True):
         _pass(made, norm)

@@ -106,20 +106,30 @@ def kept_from(flat: tuple[Tensor, ...]) -> Kept:
     return Kept(*flat[:first], *(Normed(*flat[at : at + 3]) for at in range(first, first + 9, 3)))
 
 
-def kept_of(given: Given, w: ScanWeights) -> Kept:
-    """Memory for a scan, yet to be filled in."""
-    (*lead, batch, size), hidden = given.action.shape, given.embed.shape[-1]
-    blocks, each = w.gates.shape[-3:-1]
-    new = given.action.new_empty
+def kept_of(given: Given, w: ScanWeights, by_step: bool) -> Kept:
+    """Memory for a scan, yet to be filled in; it lies step by step, or model by model (and block by block) and there step by step."""
+    (length, *lead, batch, size), hidden = given.action.shape, given.embed.shape[-1]
+    (*_, latents, classes), (blocks, each) = given.noise.shape, w.gates.shape[-3:-1]
+
+    def new(*rest: int, before: tuple[int, ...] = ()) -> Tensor:
+        outer = (*lead, *before)
+        if by_step:
+            return given.action.new_empty(length, *outer, batch, *rest)
+        return given.action.new_empty(*outer, length, batch, *rest).movedim(len(outer), 0)
 
     def normed(*shape: int) -> Normed:
-        return Normed(new(*lead, *shape), new(*lead, *shape[:-1], 1), new(*lead, *shape))
+        return Normed(new(*shape), new(*shape[:-1], 1), new(*shape))
 
     return Kept(
-        new(given.action.shape), new(given.noise.shape), new(given.noise.shape), new(given.action.shape),
-        new(*lead, batch, given.stoch.shape[-1]), new(*lead, blocks, batch, 3 * each), new(*lead, blocks, batch, each),
-        new(given.noise.shape), normed(batch, 2, hidden), normed(batch, size), normed(batch, hidden),
+        new(size), new(latents, classes), new(latents, classes), new(size), new(latents * classes),
+        new(3 * each, before=(blocks,)), new(each, before=(blocks,)), new(latents, classes),
+        normed(2, hidden), normed(size), normed(hidden),
     )  # fmt: skip
+
+
+def by_model(x: Tensor, before: int) -> Tensor:
+    """[L, ..., B, n] that lies as `kept_of` lays out what is not step by step, `before` axes first; copied if it does not."""
+    return x.movedim(0, before).contiguous().movedim(before, 0)
 
 
 class Wanted(NamedTuple):
@@ -187,7 +197,7 @@ def _gate_slopes(gates: Tensor, candidate: Tensor, old: Tensor) -> tuple[Tensor,
         candidate, old: [L, G, B, d], tanh(reset * candidate) and the state before.
     """
     reset, raw, update = gates.chunk(3, -1)
-    slopes = gates.new_empty((*candidate.shape[:-1], 3, candidate.shape[-1]))
+    slopes = torch.empty_like(gates).unflatten(-1, (3, -1))
     through = _tanh_backward(update, candidate)
     torch.mul(_sigmoid_backward(through, reset), raw, out=slopes[..., 0, :])
     torch.mul(through, reset, out=slopes[..., 1, :])
