@@ -19,7 +19,7 @@ Codec = tuple[Callable[[NDArray[np.uint8]], bytes], Callable[[bytes], NDArray[np
 
 
 def measure() -> Iterator[Row]:
-    from datasets.frames import png
+    from datasets.png import decoded, encoded
 
     def pillow(kind: str, **options: object) -> Codec:
         from PIL import Image
@@ -31,9 +31,8 @@ def measure() -> Iterator[Row]:
 
         return encode, lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
-    _, decode = pillow("PNG")
     codecs: dict[str, Codec] = {
-        "png_sub": (png, decode),  # what the frames are stored in
+        "png_sub": (encoded, decoded),  # what the frames are stored in
         "png_pillow": pillow("PNG"),
         "png_pillow_fast": pillow("PNG", compress_level=1),
         "webp_lossless": pillow("WEBP", lossless=True, method=0, quality=0),

@@ -66,8 +66,10 @@ def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) 
     from trainers.evaluate import filter_episodes, predict_rewards, sample_latents
     from trainers.probes.measures import HORIZONS, LatentProbe, Measures, fit_latent_probe, targets
     from trainers.recording.record import record
+    from trainers.update import set_precision
 
     torch.set_num_threads(p.compute.threads)
+    set_precision(p.train.precision)
     models = Path("models") / task / encoder / algorithm
     verify(models)
     data = load_trajectories(Path("data/trajectories") / task)

@@ -10,7 +10,8 @@ from PIL import Image
 
 from analysis.filmstrip import chosen_episode, moments
 from analysis.recordings import Frame
-from datasets.frames import DEFAULT, load_frames_index, png, read_frame_shard
+from datasets.frames import DEFAULT, load_frames_index, read_frame_shard
+from datasets.png import encoded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,7 +39,7 @@ def strip_frames(folder: Path, traces: "pl.DataFrame") -> dict[str, dict[int, by
     for variant in own["variant"].unique().sort():
         shards = [shard for shard in frames.of(variant).shards if episode in shard.episodes]
         kept = (read_frame_shard(folder / shard.file, lambda e, t: e == episode and t in shown) for shard in shards)
-        found[variant] = {t: png(_small(frame)) for shard in kept for _, t, frame in shard}
+        found[variant] = {t: encoded(_small(frame)) for shard in kept for _, t, frame in shard}
     return found
 
 
@@ -56,7 +57,7 @@ def frames_at(folder: Path, wanted: Set[Frame]) -> dict[Frame, NDArray[np.uint8]
 
 def recorded_frames(folder: Path, wanted: Set[Frame]) -> dict[Frame, bytes]:
     """`frames_at` as PNG, no larger than a page shows them."""
-    return {at: png(_small(frame, _RECORDED)) for at, frame in frames_at(folder, wanted).items()}
+    return {at: encoded(_small(frame, _RECORDED)) for at, frame in frames_at(folder, wanted).items()}
 
 
 def _small(frame: NDArray[np.uint8], largest: int = _LARGEST) -> NDArray[np.uint8]:

@@ -49,7 +49,7 @@ SHEET = "contact_sheet.png"
 _SIM = "measure render replay tasks variants"
 _LOOKS = "axis calibration camera color distractors draw lighting pattern rotation size texture"
 _CODE = [f"pipeline/{name}.py" for name in ("render", "looks", "pictures")]
-_CODE += ["datasets/film.py", "datasets/frames.py", "pipeline/sim/looks/colors.json"]
+_CODE += ["datasets/film.py", "datasets/frames.py", "datasets/png.py", "pipeline/sim/looks/colors.json"]
 _CODE += [f"pipeline/sim/{name}.py" for name in _SIM.split()] + [f"pipeline/sim/looks/{name}.py" for name in _LOOKS.split()]
 
 
@@ -92,7 +92,7 @@ def _import(task: str, spec: Import, settings: Params, trajectories: Path, out: 
     per_shard = settings.render.episodes_per_shard
     key = {
         "task": task, "camera": spec.camera, "episodes_per_shard": per_shard, "trajectories": digest(trajectories),
-        "code": code_digest(*CODE, "pipeline/pictures.py", "datasets/frames.py", "datasets/film.py"),
+        "code": code_digest(*CODE, "pipeline/pictures.py", "datasets/frames.py", "datasets/png.py", "datasets/film.py"),
     }  # fmt: skip
     with open_work("render", out, key) as work, TrajectoryReader(trajectories) as data:
         if work is None:
@@ -117,7 +117,7 @@ def _play(source: "Source", settings: Params, trajectories: Path, out: Path) -> 
     made_of = environment_digest(source)
     key = {
         "task": task, "size": size, "episodes_per_shard": per_shard, "trajectories": digest(trajectories), "environment": made_of,
-        "code": code_digest(*CODE, "pipeline/render.py", "pipeline/pictures.py", "datasets/frames.py"),
+        "code": code_digest(*CODE, "pipeline/render.py", "pipeline/pictures.py", "datasets/frames.py", "datasets/png.py"),
     }  # fmt: skip
     with open_work("render", out, key) as work, TrajectoryReader(trajectories) as data:
         if work is None:

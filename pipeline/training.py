@@ -33,10 +33,14 @@ CODE = (
     ),
     "datasets/windows.py", "datasets/mapped.py",
 )  # fmt: skip
-_WORLDMODEL = ("config", "layers", "losses", "model", "observation", "products", "rssm", "scan", "stepnorm", "types", "vision")
+_WORLDMODEL = (
+    "config", "layers", "losses", "model", "norm_fused", "observation", "products", "rssm", "scan", "scan_fused", "scan_plain",
+    "scan_types", "stepnorm", "types", "vision",
+)  # fmt: skip
+_KERNELS = tuple(f"trainers/kernels/{n}.py" for n in ("__init__", "norm", "scan_backward", "scan_forward", "tiles"))
 _TDMPC2 = ("config", "encoder", "ensemble", "layers", "losses", "maths", "model", "noise", "policy")
 OWN_CODE = {
-    "dreamerv3": tuple(f"trainers/worldmodel/{n}.py" for n in ("alignment", *_WORLDMODEL)),
+    "dreamerv3": (*(f"trainers/worldmodel/{n}.py" for n in ("alignment", *_WORLDMODEL)), *_KERNELS),
     "tdmpc2": (
         *(f"trainers/worldmodel/{n}.py" for n in ("losses", "observation", "types")),
         *(f"trainers/tdmpc2/{n}.py" for n in _TDMPC2),

@@ -16,10 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from datasets.errors import DataError
-from datasets.frames import png
 from datasets.interchange.exported import ExportedEpisode
 from datasets.interchange.lerobot_stats import Stats, image_stats, together, vector_stats
 from datasets.manifest import write_json
+from datasets.png import encoded
 
 VERSION = "v3.0"
 IMAGE = "observation.image"
@@ -107,14 +107,14 @@ class _DataFiles:
 
     def add(self, columns: dict[str, NDArray[Any]], images: NDArray[np.uint8]) -> dict[str, int]:
         """Add an episode; returns where it will lie."""
-        encoded = [{"bytes": png(image), "path": None} for image in images]
-        series = [pl.Series(IMAGE, encoded, pl.Struct({"bytes": pl.Binary, "path": pl.String}))]
+        files = [{"bytes": encoded(image), "path": None} for image in images]
+        series = [pl.Series(IMAGE, files, pl.Struct({"bytes": pl.Binary, "path": pl.String}))]
         for name, values in columns.items():
             flat = values.reshape(-1) if values[:1].size == 1 else values  # a feature of shape [1] is a plain column
             series.append(pl.Series(name, flat))
         place = {"data/chunk_index": self._written // _CHUNK_FILES, "data/file_index": self._written % _CHUNK_FILES}
         self._held.append(pl.DataFrame(series))
-        self._bytes += sum(len(image["bytes"] or b"") for image in encoded)
+        self._bytes += sum(len(image["bytes"] or b"") for image in files)
         if self._bytes >= _FILE_BYTES:
             self.close()
         return place

@@ -15,13 +15,13 @@ from datasets.frames import (
     Look,
     frames_digest,
     load_frames_index,
-    png,
     read_frame_rows,
     read_frame_shard,
     save_frames_index,
     write_frame_shard,
 )
 from datasets.manifest import sha256_file, verify, write_manifest
+from datasets.png import encoded
 from tests.datasets.damage import flip_byte, truncate
 from tests.synthetic import TASK, make_trajectories, write_frames
 
@@ -106,7 +106,7 @@ def test_a_truncated_tar_is_refused(clip, tmp_path, keep):
 def test_a_tar_cut_between_two_frames_is_refused(clip, tmp_path):
     path = tmp_path / "a.tar"
     write_frame_shard(path, clip)
-    member = 512 + -(-len(png(clip[0][2])) // 512) * 512
+    member = 512 + -(-len(encoded(clip[0][2])) // 512) * 512
     path.write_bytes(path.read_bytes()[:member])
     refused(path, "cut")
 
@@ -114,7 +114,7 @@ def test_a_tar_cut_between_two_frames_is_refused(clip, tmp_path):
 def test_a_damaged_header_does_not_end_a_tar_early(clip, tmp_path):
     path = tmp_path / "a.tar"
     write_frame_shard(path, clip)
-    second = 512 + -(-len(png(clip[0][2])) // 512) * 512
+    second = 512 + -(-len(encoded(clip[0][2])) // 512) * 512
     flip_byte(path, (second + 10.5) / path.stat().st_size)
     refused(path)
 
@@ -190,3 +190,14 @@ def test_the_digest_of_a_look_follows_its_frames_alone(folder):
     write_manifest(folder)
     assert frames_digest(folder, "default") != before["default"]
     assert frames_digest(folder, "texture-0.50-0") == before["texture-0.50-0"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_decode_the_same_frames_in_order_and_find_damage(tmp_path: Path, clip: Clip, threads: int):
+    write_frame_shard(tmp_path / "a.tar", clip)
+    for (episode, t, frame), read in zip(clip, read_frame_shard(tmp_path / "a.tar", threads=threads), strict=True):
+        assert read[:2] == (episode, t)
+        assert np.array_equal(read[2], frame)
+    flip_byte(tmp_path / "a.tar", 700)
+    with pytest.raises(DataError, match="truncated or damaged"):
+        list(read_frame_shard(tmp_path / "a.tar", threads=threads))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.embedding_shards import ARRAY
+from datasets.embedding_shards import ARRAY, EmbeddingWriter, Layout
 from datasets.mapped import MappedRows
 from tests.trainers.killing import KilledError, until
-from tests.trainers.test_feed import BATCH, DATA, LENGTH, _rows, _sampler, looks  # noqa: F401  # a fixture
+from tests.trainers.test_feed import BATCH, DATA, LENGTH, _rows, _sampler
 from tests.trainers.test_together import DINO, RSSM, TD, _member
 from trainers.data import Rows
 from trainers.feed import HeldFeed, MappedFeed, Part
@@ -151,11 +151,13 @@ def test_products_in_bfloat16_stay_near_float32(tmp_path: Path, config, count: i
     assert losses[1] == pytest.approx(losses[0], rel=0.03)
 
 
-def test_windows_read_ahead_from_a_map_train_the_same_model(tmp_path: Path, looks: list[np.ndarray]):
+def test_windows_read_ahead_from_a_map_train_the_same_model(tmp_path: Path):
     """While an update is made a graph, a thread goes on reading."""
+    values = np.random.default_rng(0).normal(size=(len(DATA.reward), 6)).astype(np.float16)
+    EmbeddingWriter(tmp_path, Layout(len(values), (6,), "float16", 16, len(values)), {}).write(0, values)
     config = replace(FUSED, observation_shape=(6,), action_dim=DATA.action.shape[1])
-    parts = [Part(DATA, MappedRows(tmp_path / "0" / ARRAY))]
-    feeds = [MappedFeed(parts, _sampler(1), BATCH, LENGTH, "cuda"), HeldFeed(_gpu_rows(looks[0]), _sampler(1), LENGTH, "cuda")]
+    parts = [Part(DATA, MappedRows(tmp_path / ARRAY))]
+    feeds = [MappedFeed(parts, _sampler(1), BATCH, LENGTH, "cuda"), HeldFeed(_gpu_rows(values), _sampler(1), LENGTH, "cuda")]
     members = []
     for number, feed in enumerate(feeds):
         torch.manual_seed(0)

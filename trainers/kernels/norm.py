@@ -4,7 +4,6 @@ Rows [M, N, SIZE] of M models, scales [M, SIZE]. Tiles have BM rows and SPACE co
 """
 
 # mypy: ignore-errors
-# ruff: noqa: N803
 import triton
 import triton.language as tl
 
@@ -44,7 +43,7 @@ def backward(
     columns = tl.arange(0, SPACE)
     scales = tl.load(scale + model * SIZE + columns, mask=columns < SIZE, other=0.0)[None, :]
     share = tl.zeros([SPACE], tl.float32)
-    for tile in range(0, TILES):
+    for tile in range(TILES):
         row = (tile * programs + first) * BM + tl.arange(0, BM)
         rows, there = model * N + row, row < N
         rstd = tl.load(rstd_in + rows, mask=there, other=0.0)[:, None]

@@ -1,4 +1,4 @@
-"""RMSNorm and SiLU on a GPU, each way in one pass over memory; under autocast in its precision, as what reads them would ask for."""
+"""RMSNorm and SiLU on a GPU, each way in one pass over memory; its output is in the precision of its input."""
 
 from typing import Any
 

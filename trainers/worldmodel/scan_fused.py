@@ -1,7 +1,7 @@
-"""The steps of the scan as ten GPU kernels a step, written in Triton, which CUDA's torch brings along.
+"""The scan as ten GPU kernels a step (`trainers.kernels`).
 
-In torch's own operations a step is ninety kernels, each of which takes a GPU less time than starting it. Here a step does only what
-the next one waits for; the rest is done for all steps at once, in torch.
+In torch's own operations a step is ninety, each of which takes a GPU less time than starting it. Here a step does only what the
+next one waits for; the rest is done for all steps at once, in torch.
 """
 
 from typing import Any
@@ -87,11 +87,12 @@ def _operands(w: ScanWeights, products: torch.dtype) -> ScanWeights:
 
 def forward(given: Given, w: ScanWeights, kept: Kept, products: torch.dtype) -> None:
     """Fill `kept`; the operands of products are of dtype `products`."""
-    from trainers.kernels import scan as steps
+    from trainers.kernels import scan_forward as steps
 
     lead = given.deter.dim() - 2
     sequences = (by_model(x, lead) for x in (given.action, given.embed, given.keep, given.noise))
-    given, own = Given(*sequences, given.deter.contiguous(), given.stoch.contiguous()), _operands(w, products)
+    action, embed, keeps, noise = sequences
+    given, own = Given(action, embed, keeps, noise, given.deter.contiguous(), given.stoch.contiguous()), _operands(w, products)
     stoch_in = w.stoch_in.mT.to(products).contiguous()
     variables, classes = given.noise.shape[-2:]
     start = _Launch(given.action, w, variables * classes, classes, products)
@@ -155,7 +156,7 @@ def _shifted(first: Tensor, made: Tensor, keep: Tensor, out: Tensor) -> None:
 
 def backward(wanted: Wanted, slopes: Slopes, w: ScanWeights, kept: Kept, products: torch.dtype) -> tuple[Tensor, Tensor]:
     """Fill `slopes`; returns the gradients by the state before the first step, [B, deter] and [B, S, K]."""
-    from trainers.kernels import scan as steps
+    from trainers.kernels import scan_backward as steps
 
     own = _operands(w, products)
     lead = kept.deters.dim() - 3

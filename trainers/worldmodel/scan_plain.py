@@ -54,8 +54,8 @@ def backward(wanted: Wanted, slopes: Slopes, w: ScanWeights, kept: Kept) -> tupl
     core_deter, gates_in = joined(w.core_deter.mT), joined(w.gates.mT)
     deter, stoch = torch.zeros_like(kept.old_deter[0]), torch.zeros_like(kept.soft[0])  # gradients from the step after
     steps = _steps(
-        wanted.deter, wanted.prob.expand(kept.soft.shape), wanted.keep, kept.soft, slopes.by_old, slopes.by_gates, slopes.to_logits,
-        slopes.to_gates, slopes.post.given, by_block(slopes.core.given), slopes.read.given.flatten(-2),
+        wanted.deter, wanted.prob.expand(kept.soft.shape), wanted.keep, kept.soft, slopes.by_old, slopes.by_gates,
+        slopes.to_logits, slopes.to_gates, slopes.post.given, by_block(slopes.core.given), slopes.read.given.flatten(-2),
     )  # fmt: skip
     for t in reversed(range(length)):
         own_deter, own_prob, keep, smooth, slope, by_gates, to_logit, to_gate, to_post, to_core, to_read = steps[t]

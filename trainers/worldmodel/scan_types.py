@@ -103,11 +103,13 @@ class Kept(NamedTuple):
 def kept_from(flat: tuple[Tensor, ...]) -> Kept:
     """The inverse of `Kept.flat`."""
     first = len(Kept._fields) - 3
-    return Kept(*flat[:first], *(Normed(*flat[at : at + 3]) for at in range(first, first + 9, 3)))
+    read, core, post = (Normed(*flat[at : at + 3]) for at in range(first, first + 9, 3))
+    deters, latents, probs, old_deter, old_stoch, gates, candidates, soft = flat[:first]
+    return Kept(deters, latents, probs, old_deter, old_stoch, gates, candidates, soft, read, core, post)
 
 
 def kept_of(given: Given, w: ScanWeights, by_step: bool) -> Kept:
-    """Memory for a scan, yet to be filled in; it lies step by step, or model by model (and block by block) and there step by step."""
+    """Memory for a scan, yet to be filled in; it lies step by step, or model by model, block by block, and then step by step."""
     (length, *lead, batch, size), hidden = given.action.shape, given.embed.shape[-1]
     (*_, latents, classes), (blocks, each) = given.noise.shape, w.gates.shape[-3:-1]
 
@@ -133,7 +135,7 @@ def by_model(x: Tensor, before: int) -> Tensor:
 
 
 class Wanted(NamedTuple):
-    """Gradients that a scan is handed: by the new states [L, ..., B, deter] and by probabilities [L or 1, ..., B, S, K]; `keep`."""
+    """Gradients by the new states [L, ..., B, deter] and by probabilities [L or 1, ..., B, S, K]; `keep` as given."""
 
     deter: Tensor
     prob: Tensor
