@@ -198,6 +198,6 @@ def test_threads_decode_the_same_frames_in_order_and_find_damage(tmp_path: Path,
     for (episode, t, frame), read in zip(clip, read_frame_shard(tmp_path / "a.tar", threads=threads), strict=True):
         assert read[:2] == (episode, t)
         assert np.array_equal(read[2], frame)
-    flip_byte(tmp_path / "a.tar", 700)
+    flip_byte(tmp_path / "a.tar", 700 / (tmp_path / "a.tar").stat().st_size)  # of the first frame's pixels
     with pytest.raises(DataError, match="truncated or damaged"):
         list(read_frame_shard(tmp_path / "a.tar", threads=threads))
