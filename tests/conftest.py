@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from jaxtyping import install_import_hook
 
 import tests.shapes  # noqa: F401  # jaxtyping imports the package alone
@@ -17,8 +16,6 @@ install_import_hook(
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = "1"
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # GPU kernels run on the CPU, operation by operation
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,6 @@ from trainers.worldmodel.rssm import RSSM
 from trainers.worldmodel.scan import _Scan
 from trainers.worldmodel.scan_types import Given, ScanWeights
 
-pytest.importorskip("triton")
-
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SIZES = {
     "a few rows": ModelConfig("vector", (5,), 2, deter=64, hidden=32, stoch=4, classes=16, blocks=2),

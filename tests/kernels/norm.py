@@ -8,8 +8,6 @@ from torch.func import functional_call, vmap
 from trainers import kernels
 from trainers.worldmodel.layers import NormSilu
 
-pytest.importorskip("triton")
-
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
