@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up what the project needs on this machine: .venv with the frozen dependencies, and headless OpenGL. Quick when done.
-# `scripts/setup.sh test` also sees to the browser that the report is tested in.
+# `scripts/setup.sh test` also sees to the browser that the report is tested in, and to the interpreter of the GPU's kernels.
 # PYTHON=/path/to/python chooses the interpreter.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -55,6 +55,12 @@ if [[ ! -f .venv/encore-gl ]]; then
   have_gl || { apt_install libegl1 libgl1-mesa-dri && have_gl; } || { apt_install libosmesa6 && have_gl; } ||
     fail "no headless OpenGL: install libegl1 libgl1-mesa-dri (or libosmesa6) with your system's package manager, then run this again"
   touch .venv/encore-gl
+fi
+
+# Beside the packages, not among them: torch would load it, and it crashes in a process that renders in software.
+if [[ ${1:-} == test && ! -d .venv/kernels ]]; then
+  .venv/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt --no-deps --target .venv/kernels.part triton &&
+    mv .venv/kernels.part .venv/kernels || echo "no Triton for this machine: the GPU's kernels are not tested" >&2
 fi
 
 if [[ ${1:-} == test ]] && ! command -v chromium >/dev/null; then
