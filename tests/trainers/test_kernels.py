@@ -1,7 +1,7 @@
 """The GPU's kernels against torch's own operations: in Triton's interpreter where there is no GPU.
 
-In a process of their own: Triton and Mesa's OpenGL bring an LLVM each, and whichever is loaded second crashes. Where Triton is not
-among the packages, as torch's for CUDA has it, `make test` puts it beside them.
+In a process of their own: Triton and Mesa's OpenGL bring an LLVM each, and whichever is loaded second crashes. Where Triton is
+not among the packages, as torch's for CUDA has it, `make test` puts it beside them.
 """
 
 import os
