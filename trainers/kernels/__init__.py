@@ -5,19 +5,34 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 DEVICES = ["cuda"]
+_AMPERE = (8, 0)
+_SMALL_GPU = 99 * 1024
 
 
 def reach(tensor: Tensor) -> bool:
-    """Whether they can be used where a tensor is."""
-    return tensor.device.type in DEVICES and _installed()
+    """Whether they can be used where a tensor is: on a GPU whose matrix units know TF32 and bfloat16."""
+    return tensor.device.type in DEVICES and _installed() and _is_recent(tensor.device)
+
+
+def shared_memory(device: torch.device) -> int:
+    """Bytes that a program may have beside its registers."""
+    if device.type != "cuda":
+        return _SMALL_GPU
+    return int(getattr(torch.cuda.get_device_properties(device), "shared_memory_per_block_optin", _SMALL_GPU))
 
 
 def power_of_two(size: int) -> int:
     """The least one that is not below `size`."""
     return 1 << (size - 1).bit_length()
+
+
+@cache
+def _is_recent(device: torch.device) -> bool:
+    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= _AMPERE
 
 
 @cache

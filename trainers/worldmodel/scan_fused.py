@@ -29,7 +29,7 @@ from trainers.worldmodel.scan_types import (
 
 _LEAST = 16  # rows or columns of a tile, for a matrix unit
 _MOST_ROWS = 64
-_TILE = 16384  # numbers of a tile of rows
+_TILE = 16384  # numbers of a tile of rows at most, for a thread's registers
 _WARPS = 4  # of a program
 _MATRICES = ("deter_in", "stoch_in", "core_state", "core_deter", "gates", "post_deter", "post_out")
 _MANY = 4  # models, from which on programs are enough to be twice as wide
@@ -56,11 +56,14 @@ class _Launch:
         self.columns = wide if models >= _MANY and even else _LEAST
         self.whole = max(self.columns, classes)  # columns of whole latent variables
         precision = "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+        bytes_each = (self.rows + self.whole) * products.itemsize  # of a term of a sum: of its rows, and of its matrix
+        room = kernels.shared_memory(action.device) * 3 // 4
+        self._tile = min(_TILE // self.rows, 1 << (room // bytes_each).bit_length() - 1)
         self._shared = {"BM": self.rows, "PARTS": _WARPS, "PRECISION": precision, "num_warps": _WARPS, "num_stages": 1}
 
     def tile(self, size: int) -> int:
-        """The widest even share of `size` numbers that a tile of rows may have."""
-        return min(size & -size, _TILE // self.rows)
+        """The widest even share of `size` terms that a tile may have."""
+        return min(size & -size, self._tile)
 
     def space(self, size: int) -> int:
         """The least power of two that is not below the programs that make `size` columns."""
@@ -90,8 +93,7 @@ def forward(given: Given, w: ScanWeights, kept: Kept, products: torch.dtype) -> 
     from trainers.kernels import scan_forward as steps
 
     lead = given.deter.dim() - 2
-    sequences = (by_model(x, lead) for x in (given.action, given.embed, given.keep, given.noise))
-    action, embed, keeps, noise = sequences
+    action, embed, keeps, noise = (by_model(x, lead) for x in (given.action, given.embed, given.keep, given.noise))
     given, own = Given(action, embed, keeps, noise, given.deter.contiguous(), given.stoch.contiguous()), _operands(w, products)
     stoch_in = w.stoch_in.mT.to(products).contiguous()
     variables, classes = given.noise.shape[-2:]
