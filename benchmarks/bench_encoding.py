@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +24,10 @@ PIXELS, ROWS, SHARDS, BATCH = 256, 128, 4, 32
 
 
 def measure() -> Iterator[Row]:
-    before = Path.cwd()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        try:
-            p = _project(Path(folder))
-            for key, names in (("encode_cpu_vs_forward", ONE), ("encode_three_vs_forwards", THREE)):
-                yield _ratio(key, p, names, Path(folder) / key)
-        finally:
-            os.chdir(before)
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        p = _project(Path(folder))
+        for key, names in (("encode_cpu_vs_forward", ONE), ("encode_three_vs_forwards", THREE)):
+            yield _ratio(key, p, names, Path(folder) / key)
 
 
 def _project(root: Path) -> "Params":

@@ -8,6 +8,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 from benchmarks import Row, Skip
@@ -20,13 +21,8 @@ def measure() -> Iterator[Row]:
 
     if not torch.cuda.is_available():
         raise Skip("there is no GPU")
-    before = Path.cwd()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        try:
-            yield _ratio(Path(folder))
-        finally:
-            os.chdir(before)
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        yield _ratio(Path(folder))
 
 
 def _ratio(root: Path) -> Row:
