@@ -12,9 +12,9 @@ import torch
 from benchmarks import Row, Skip
 from benchmarks.bench_update import BATCH, EMBEDDING, LENGTH, RSSM, config, make_rows
 from datasets.windows import WindowSampler
+from trainers.arithmetic import Precision
 from trainers.feed import HeldFeed
 from trainers.offline import Member, OfflineTrainer, Settings
-from trainers.update import Precision
 from trainers.worldmodel import WorldModel
 
 MODELS, UPDATES, ROUNDS, MOST_MS = 8, 200, 5, 6.0

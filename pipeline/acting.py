@@ -81,13 +81,13 @@ def run_arm(arm: Arm) -> None:
     from trainers.agent.online import OnlineTrainer
     from trainers.agent.play import Player
     from trainers.agent.progress import OnlineConfig
+    from trainers.arithmetic import set_arithmetic
     from trainers.checkpoint import save_torch
     from trainers.data import load_rows
-    from trainers.update import Split, set_precision
+    from trainers.update import Split
 
     p, f = arm.params, arm.params.finetune
-    torch.set_num_threads(p.compute.threads)
-    set_precision(p.train.precision)
+    set_arithmetic(p.compute.threads, p.train.precision)
     data = load_trajectories(Path("data/trajectories") / arm.task)
     embeddings = load_embeddings(Path("data/embeddings") / arm.task / arm.encoder, DEFAULT)
     folder = training.frames_of(arm.encoder, arm.task, p.train.of(arm.algorithm).loop)

@@ -109,10 +109,9 @@ class _FromEncoder:
     def __init__(self, p: Params, encoder: str, task: str, rows: int) -> None:
         import torch
 
-        from trainers.update import set_precision
+        from trainers.arithmetic import set_arithmetic
 
-        torch.set_num_threads(p.compute.threads)
-        set_precision("fp32" if p.encode.precision == "fp32" else "bf16")
+        set_arithmetic(p.compute.threads, "fp32" if p.encode.precision == "fp32" else "bf16")
         self._encoder, sha256 = open_encoder(p, encoder, task)
         self._fixed = p.compute.device == "cpu"
         self.batch = p.encode.batch if self._fixed else max(_GPU_BATCH, p.encode.batch)

@@ -54,22 +54,20 @@ def main(encoder: str, task: str, algorithm: str, params: Path = Path("params.ya
 
 def _evaluate(p: Params, encoder: str, task: str, algorithm: str, result: Path) -> None:
     import polars as pl
-    import torch
 
     from analysis.chosen import best_episode
     from datasets.embeddings import load_embeddings
     from datasets.frames import DEFAULT, load_frames_index
     from datasets.tokens import load_tokens
     from datasets.trajectories import load_trajectories
+    from trainers.arithmetic import set_arithmetic
     from trainers.checkpoint import load_world_model
     from trainers.data import load_rows
     from trainers.evaluate import filter_episodes, predict_rewards, sample_latents
     from trainers.probes.measures import HORIZONS, LatentProbe, Measures, fit_latent_probe, targets
     from trainers.recording.record import record
-    from trainers.update import set_precision
 
-    torch.set_num_threads(p.compute.threads)
-    set_precision(p.train.precision)
+    set_arithmetic(p.compute.threads, p.train.precision)
     models = Path("models") / task / encoder / algorithm
     verify(models)
     data = load_trajectories(Path("data/trajectories") / task)

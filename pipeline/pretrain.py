@@ -108,12 +108,11 @@ def _random(p: Params, name: str, work: Work) -> None:
 
 
 def _learned(p: Params, name: str, sources: list[str], work: Work) -> None:
-    import torch
-
     from pipeline.encoders.checkpoint import save_weights
     from pipeline.encoders.learning import Schedule, learn
+    from trainers.arithmetic import set_arithmetic
 
-    torch.set_num_threads(p.compute.threads)
+    set_arithmetic(p.compute.threads, "fp32")
     settings = p.pretrain.autoencoder if name == "autoencoder" else p.pretrain.vits[name]
     frames = training_frames(sources, settings.frames)
     log(f"{name}: {settings.updates} updates on {len(frames)} frames of {', '.join(sources)}")

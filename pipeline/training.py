@@ -25,17 +25,16 @@ if TYPE_CHECKING:
     from trainers.feed import Feed
     from trainers.offline import Member, Point
 
+_TRAINERS = (
+    "algorithms", "arithmetic", "checkpoint", "data", "feed", "graph", "models", "offline", "processes", "together", "update",
+)  # fmt: skip
 CODE = (
-    "pipeline/train.py", "pipeline/training.py",
-    *(
-        f"trainers/{n}.py"
-        for n in ("algorithms", "checkpoint", "data", "feed", "graph", "models", "offline", "processes", "together", "update")
-    ),
-    "datasets/windows.py", "datasets/mapped.py",
+    "pipeline/train.py", "pipeline/training.py", *(f"trainers/{n}.py" for n in _TRAINERS), "datasets/windows.py",
+    "datasets/mapped.py",
 )  # fmt: skip
 _WORLDMODEL = (
     "config", "layers", "losses", "model", "norm_fused", "observation", "products", "rssm", "scan", "scan_fused", "scan_plain",
-    "scan_types", "stepnorm", "types", "vision",
+    "scan_types", "stepnorm", "types", "vision", "vmapped",
 )  # fmt: skip
 _KERNELS = tuple(f"trainers/kernels/{n}.py" for n in ("__init__", "norm", "scan_backward", "scan_forward", "tiles"))
 _TDMPC2 = ("config", "encoder", "ensemble", "layers", "losses", "maths", "model", "noise", "policy")
@@ -46,7 +45,9 @@ OWN_CODE = {
         *(f"trainers/tdmpc2/{n}.py" for n in _TDMPC2),
     ),
     "dinowm": (
-        *(f"trainers/worldmodel/{n}.py" for n in ("layers", "losses", "observation", "types")),
+        *(f"trainers/worldmodel/{n}.py" for n in ("layers", "losses", "norm_fused", "observation", "types", "vmapped")),
+        "trainers/kernels/__init__.py",
+        "trainers/kernels/norm.py",
         *(f"trainers/dinowm/{n}.py" for n in ("config", "model", "predictor")),
         "datasets/tokens.py",
     ),
@@ -118,17 +119,14 @@ def train_jobs(jobs: list[Job], checkpoint: Path) -> None:
         jobs: of one task and algorithm, under one params.yaml.
         checkpoint: that a killed run goes on from.
     """
-    import torch
-
+    from trainers.arithmetic import set_arithmetic
     from trainers.offline import OfflineTrainer, Settings
     from trainers.processes import device_of
-    from trainers.update import set_precision
 
     first, (rank, world) = jobs[0], launched()
     train, compute = first.params.train, first.params.compute
     loop, section, _ = train.of(first.algorithm)
-    torch.set_num_threads(compute.threads)
-    set_precision(train.precision)
+    set_arithmetic(compute.threads, train.precision)
     device = device_of(compute.device)
     by_folder: dict[Path, list[Job]] = {}
     for job in jobs:

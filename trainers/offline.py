@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from datasets.errors import UserError
+from trainers.arithmetic import Precision
 from trainers.checkpoint import load_torch, save_torch
 from trainers.feed import Feed
 from trainers.models import Model
 from trainers.processes import averaged_
 from trainers.together import Together
-from trainers.update import Precision, Rules, Single, Split, Update
+from trainers.update import Rules, Single, Split, Update
 
 FINAL_RATE = 0.1  # of the learning rate, at the last update
 LOG_EVERY = 20  # updates averaged into one logged value

@@ -17,9 +17,10 @@ from torch.nn.functional import pad
 from torch.utils._pytree import tree_map
 
 from datasets.errors import UserError
+from trainers.arithmetic import cast
 from trainers.graph import Graphed
 from trainers.models import Loss, Metrics, Model
-from trainers.update import Rules, Split, adam, cast, load_optimiser, set_rates, with_norm
+from trainers.update import Rules, Split, adam, load_optimiser, set_rates, with_norm
 from trainers.worldmodel.types import Batch
 
 

@@ -4,17 +4,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from trainers.arithmetic import Precision, cast
 from trainers.graph import Graphed
 from trainers.models import Group, Loss, Metrics, Trainable
 from trainers.processes import averaged_
 from trainers.worldmodel.types import Batch
-
-Precision = Literal["fp32", "bf16"]
 
 
 @dataclass
@@ -157,17 +156,6 @@ class Single:
 def with_norm(before: Metrics, metrics: Metrics, of: str, norm: Tensor) -> Metrics:
     """A loss's metrics and its gradient's norm before clipping, of an update's first loss without its name."""
     return metrics | {(f"{of}_gradient_norm" if before else "gradient_norm"): norm}
-
-
-def cast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Products in bfloat16 where asked for; what adds up many numbers stays float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-
-
-def set_precision(precision: Precision) -> None:
-    """How a GPU multiplies float32, for the whole process: as it is, or, where bfloat16 is good enough, rounded to TF32."""
-    torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
-    torch.backends.cudnn.allow_tf32 = precision != "fp32"
 
 
 def adam(groups: Iterable[Group], device: torch.device) -> torch.optim.Adam:

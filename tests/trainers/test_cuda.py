@@ -13,10 +13,10 @@ from datasets.mapped import MappedRows
 from tests.trainers.killing import KilledError, until
 from tests.trainers.test_feed import BATCH, DATA, LENGTH, _rows, _sampler
 from tests.trainers.test_together import DINO, RSSM, TD, _member
+from trainers.arithmetic import set_arithmetic
 from trainers.data import Rows
 from trainers.feed import HeldFeed, MappedFeed, Part
 from trainers.offline import Member, OfflineTrainer, Settings
-from trainers.update import set_precision
 from trainers.worldmodel import WorldModel
 from trainers.worldmodel.types import each
 
@@ -37,9 +37,9 @@ UPDATES = 25
 
 @pytest.fixture(autouse=True)
 def _whole_float32() -> Iterator[None]:
-    set_precision("fp32")
+    set_arithmetic(torch.get_num_threads(), "fp32")
     yield
-    set_precision("fp32")
+    set_arithmetic(torch.get_num_threads(), "fp32")
 
 
 @pytest.fixture(params=list(CONFIGS))
@@ -143,7 +143,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(config):
 def test_products_in_bfloat16_stay_near_float32(tmp_path: Path, config, count: int):
     losses = []
     for precision in ("fp32", "bf16"):
-        set_precision(precision)
+        set_arithmetic(torch.get_num_threads(), precision)
         trainer = _trainer([config] * count, tmp_path / f"{precision}.pt", precision)
         trainer.run()
         losses.append([p.value for p in trainer.points[0] if p.metric == "loss"])

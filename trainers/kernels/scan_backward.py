@@ -8,7 +8,7 @@ is known for all steps before the first: `common`, of every step.
 import triton
 import triton.language as tl
 
-from trainers.kernels.tiles import add_up, blocked_rows, dot, load, matrix, rows_of, store, terms_of, wide
+from trainers.kernels.tiles import add_up, blocked_rows, load, product, rows_of, store
 
 
 @triton.jit
@@ -21,6 +21,12 @@ def _from_norm(made, given, handed, sums, slope, unit, kept, rows, there, stride
 
 
 @triton.jit
+def _less_common(made, common, rows, there, stride, columns, mean, rstd):
+    """What a norm passes on, of a product `made` [BM, BN] of its rows, by what all of these have in common."""
+    return (made - load(common, rows, there, stride, columns) * mean[:, None]) * rstd[:, None]
+
+
+@triton.jit
 def sample_back(
     to_logits, weight, given, handed, sums, slope, unit, STEPS, B, F: tl.constexpr, H: tl.constexpr, BM: tl.constexpr,
     BN: tl.constexpr, BF: tl.constexpr, PARTS: tl.constexpr, PRECISION: tl.constexpr,
@@ -30,10 +36,7 @@ def sample_back(
     block = tl.program_id(0)
     columns = block * BN + tl.arange(0, BN)
     acc = tl.zeros([BM, BN], tl.float32)
-    for first in range(0, F, BF):
-        terms = terms_of(first, BF, PARTS)
-        x = wide(to_logits, rows, there, F, terms)
-        acc += dot(x, matrix(weight + model * F * H, terms, H, columns, 1), PRECISION)
+    acc = product(acc, to_logits, rows, there, F, weight + model * F * H, H, columns, 1, F, BF, PARTS, PRECISION)
     _from_norm(acc, given, handed, sums, slope, unit, kept, rows, there, H, columns, H // BN, block)
 
 
@@ -47,13 +50,10 @@ def post_back(
     model, kept, rows, there = rows_of(STEPS, B, BM)
     columns = tl.program_id(0) * BN + tl.arange(0, BN)
     acc = tl.zeros([BM, BN], tl.float32)
-    for first in range(0, H, BH):
-        terms = terms_of(first, BH, PARTS)
-        x = wide(post_handed, rows, there, H, terms)
-        acc += dot(x, matrix(weight + model * H * D, terms, D, columns, 1), PRECISION)
+    acc = product(acc, post_handed, rows, there, H, weight + model * H * D, D, columns, 1, H, BH, PARTS, PRECISION)
     mean = add_up(post_sums, rows, there, H // BN, SPACE) / H
-    common = load(post_common, kept, there, D, columns)
-    acc = (acc - common * mean[:, None]) * tl.load(post_rstd + kept, mask=there, other=0.0)[:, None]
+    rstd = tl.load(post_rstd + kept, mask=there, other=0.0)
+    acc = _less_common(acc, post_common, kept, there, D, columns, mean, rstd)
     acc += load(own_deter, kept, there, D, columns) + load(carried, rows, there, D, columns)
     store(total, rows, there, D, columns, acc)
     start = tl.program_id(0) * BN // EACH
@@ -74,10 +74,8 @@ def gate_back(
     columns = block * BN + tl.arange(0, BN)
     blocked = blocked_rows(kept, model, block * BN // EACH, STEPS, B, D // EACH)
     acc = tl.zeros([BM, BN], tl.float32)
-    for first in range(0, 3 * EACH, BG):
-        terms = terms_of(first, BG, PARTS)
-        x = wide(to_gates, blocked, there, 3 * EACH, terms)
-        acc += dot(x, matrix(gates + model * D * 3 * EACH, terms, 1, columns, 3 * EACH), PRECISION)
+    weight = gates + model * D * 3 * EACH
+    acc = product(acc, to_gates, blocked, there, 3 * EACH, weight, 1, columns, 3 * EACH, 3 * EACH, BG, PARTS, PRECISION)
     _from_norm(acc, given, handed, sums, slope, unit, kept, rows, there, D, columns, D // BN, block)
 
 
@@ -90,29 +88,25 @@ def core_back(
     """Gradients by what both norms made [M, B, 2, H], and by the state before as far as it skips them [M, B, D]."""
     model, kept, rows, there = rows_of(STEPS, B, BM)
     block = tl.program_id(0)
-    rstd = tl.load(core_rstd + kept, mask=there, other=0.0)[:, None]
-    mean = (add_up(core_sums, rows, there, D // BN, SPACE) / D)[:, None]
+    rstd = tl.load(core_rstd + kept, mask=there, other=0.0)
+    mean = add_up(core_sums, rows, there, D // BN, SPACE) / D
     acc = tl.zeros([BM, BN], tl.float32)
     if block < 2 * H // BN:
         columns = block * BN + tl.arange(0, BN)
-        for first in range(0, D, BD):
-            terms = terms_of(first, BD, PARTS)
-            x = wide(core_handed, rows, there, D, terms)
-            acc += dot(x, matrix(core_state + model * D * 2 * H, terms, 2 * H, columns, 1), PRECISION)
-        acc = (acc - load(state_common, kept, there, 2 * H, columns) * mean) * rstd
+        weight = core_state + model * D * 2 * H
+        acc = product(acc, core_handed, rows, there, D, weight, 2 * H, columns, 1, D, BD, PARTS, PRECISION)
+        acc = _less_common(acc, state_common, kept, there, 2 * H, columns, mean, rstd)
         _from_norm(acc, given, handed, sums, slope, unit, kept, rows, there, 2 * H, columns, 2 * H // BN, block)
     else:
         block -= 2 * H // BN
         columns = block * BN + tl.arange(0, BN)
         start = block * BN // EACH
-        for first in range(0, EACH, BE):
-            terms = terms_of(first, BE, PARTS)
-            x = wide(core_handed + start * EACH, rows, there, D, terms)
-            acc += dot(x, matrix(core_deter + model * D * EACH, terms, 1, columns, EACH), PRECISION)
-        blocked = blocked_rows(kept, model, start, STEPS, B, D // EACH)
-        common = load(deter_common, blocked, there, EACH, columns - start * EACH)
-        skips = load(by_old, blocked, there, EACH, columns - start * EACH) * load(total, rows, there, D, columns)
-        store(old, rows, there, D, columns, (acc - common * mean) * rstd + skips)
+        x, weight = core_handed + start * EACH, core_deter + model * D * EACH
+        acc = product(acc, x, rows, there, D, weight, 1, columns, EACH, EACH, BE, PARTS, PRECISION)
+        blocked, inside = blocked_rows(kept, model, start, STEPS, B, D // EACH), columns - start * EACH
+        acc = _less_common(acc, deter_common, blocked, there, EACH, inside, mean, rstd)
+        skips = load(by_old, blocked, there, EACH, inside) * load(total, rows, there, D, columns)
+        store(old, rows, there, D, columns, acc + skips)
 
 
 @triton.jit
@@ -131,25 +125,21 @@ def read_back(
     block = tl.program_id(0)
     if block < D // BN:
         columns = block * BN + tl.arange(0, BN)
-        rstd = tl.load(read_rstd + kept * 2, mask=there, other=0.0)[:, None]
-        mean = (add_up(read_sums, rows * 2, there, H // BN, SPACE) / H)[:, None]
+        rstd = tl.load(read_rstd + kept * 2, mask=there, other=0.0)
+        mean = add_up(read_sums, rows * 2, there, H // BN, SPACE) / H
         acc = tl.zeros([BM, BN], tl.float32)
-        for first in range(0, H, BH):
-            terms = terms_of(first, BH, PARTS)
-            x = wide(read_handed, rows, there, 2 * H, terms)
-            acc += dot(x, matrix(deter_in + model * H * D, terms, D, columns, 1), PRECISION)
-        acc = (acc - load(deter_common, kept, there, D, columns) * mean) * rstd
+        weight = deter_in + model * H * D
+        acc = product(acc, read_handed, rows, there, 2 * H, weight, D, columns, 1, H, BH, PARTS, PRECISION)
+        acc = _less_common(acc, deter_common, kept, there, D, columns, mean, rstd)
         store(to_deter, rows, there, D, columns, (acc + load(old, rows, there, D, columns)) * goes_on)
     else:
         logits = (block - D // BN) * BW + tl.arange(0, BW)
-        rstd = tl.load(read_rstd + kept * 2 + 1, mask=there, other=0.0)[:, None]
-        mean = (add_up(read_sums, rows * 2 + 1, there, H // BN, SPACE) / H)[:, None]
+        rstd = tl.load(read_rstd + kept * 2 + 1, mask=there, other=0.0)
+        mean = add_up(read_sums, rows * 2 + 1, there, H // BN, SPACE) / H
         latent = tl.zeros([BM, BW], tl.float32)
-        for first in range(0, H, BH):
-            terms = terms_of(first, BH, PARTS)
-            x = wide(read_handed + H, rows, there, 2 * H, terms)
-            latent += dot(x, matrix(stoch_in + model * H * F, terms, F, logits, 1), PRECISION)
-        latent = (latent - load(stoch_common, kept, there, F, logits) * mean) * rstd * goes_on
+        weight = stoch_in + model * H * F
+        latent = product(latent, read_handed + H, rows, there, 2 * H, weight, F, logits, 1, H, BH, PARTS, PRECISION)
+        latent = _less_common(latent, stoch_common, kept, there, F, logits, mean, rstd) * goes_on
         if LAST:
             store(to_stoch, rows, there, F, logits, latent)
         else:

@@ -13,7 +13,7 @@ F = S * CLASSES flat latent, blocks of EACH = D / G. A tile has BD, BH, ... of a
 import triton
 import triton.language as tl
 
-from trainers.kernels.tiles import add_up, blocked_rows, dot, load, matrix, rows_of, store, terms_of, wide
+from trainers.kernels.tiles import add_up, blocked_rows, dot, load, matrix, product, rows_of, store, terms_of, wide
 
 
 @triton.jit
@@ -21,6 +21,19 @@ def _normed(handed, scale, rstd, rows, there, stride, terms):
     """SiLU of the norm of rows [parts, BM, n / parts]."""
     x = wide(handed, rows, there, stride, terms).to(tl.float32) * rstd[None, :, None] * tl.load(scale + terms)[:, None, :]
     return x / (1 + tl.exp(-x))
+
+
+@triton.jit
+def _normed_product(
+    made, x, scale, rstd, rows, there, stride, weight, by_term, columns, by_column, SIZE: tl.constexpr, TILE: tl.constexpr,
+    PARTS: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """`product` with SiLU of the norm of rows."""
+    for first in range(0, SIZE, TILE):
+        terms = terms_of(first, TILE, PARTS)
+        normed = _normed(x, scale, rstd, rows, there, stride, terms)
+        made += dot(normed, matrix(weight, terms, by_term, columns, by_column), PRECISION)
+    return made
 
 
 @triton.jit
@@ -45,10 +58,8 @@ def read(
     acc = tl.zeros([BM, BN], tl.float32)
     if half == 0:
         bias = tl.load(deter_bias + model * H + columns)
-        for first in range(0, D, BD):
-            terms = terms_of(first, BD, PARTS)
-            weight = matrix(deter_in + model * H * D, terms, 1, columns, D)
-            acc += dot(wide(deter, rows, there, D, terms), weight, PRECISION)
+        weight = deter_in + model * H * D
+        acc = product(acc, deter, rows, there, D, weight, 1, columns, D, D, BD, PARTS, PRECISION)
     else:
         bias = tl.load(stoch_bias + model * H + columns)
         for first in range(0, S, BS):
@@ -73,17 +84,15 @@ def core(
     columns = block * BN + tl.arange(0, BN)
     start = block * BN // EACH * EACH
     acc = tl.zeros([BM, BN], tl.float32)
-    for first in range(0, EACH, BE):
-        terms = terms_of(first, BE, PARTS)
-        weight = matrix(core_deter + (model * D + start) * EACH, terms, EACH, columns - start, 1)
-        acc += dot(wide(deter + start, rows, there, D, terms), weight, PRECISION)
+    weight = core_deter + (model * D + start) * EACH
+    acc = product(acc, deter + start, rows, there, D, weight, EACH, columns - start, 1, EACH, BE, PARTS, PRECISION)
     acc = acc * tl.load(keep + kept, mask=there, other=0.0)[:, None] + load(action, kept, there, D, columns)
     for half in tl.static_range(2):
         rstd = tl.rsqrt(add_up(read_sums, rows * 2 + half, there, H // BN, SPACE) / H + EPS)
-        for first in range(0, H, BH):
-            terms = half * H + terms_of(first, BH, PARTS)
-            x = _normed(read_handed, scale + model * 2 * H, rstd, rows, there, 2 * H, terms)
-            acc += dot(x, matrix(core_state + model * D * 2 * H, terms, 1, columns, 2 * H), PRECISION)
+        x, own_scale, weight = read_handed + half * H, scale + (model * 2 + half) * H, core_state + model * D * 2 * H + half * H
+        acc = _normed_product(
+            acc, x, own_scale, rstd, rows, there, 2 * H, weight, 1, columns, 2 * H, H, BH, PARTS, PRECISION
+        )  # fmt: skip
     _to_norm(acc, raw, handed, sums, kept, rows, there, D, columns, D // BN, block)
 
 
@@ -135,10 +144,7 @@ def post(
     block = tl.program_id(0)
     columns = block * BN + tl.arange(0, BN)
     acc = load(embed, kept, there, H, columns)
-    for first in range(0, D, BD):
-        terms = terms_of(first, BD, PARTS)
-        x = wide(deter, rows, there, D, terms)
-        acc += dot(x, matrix(weight + model * H * D, terms, 1, columns, D), PRECISION)
+    acc = product(acc, deter, rows, there, D, weight + model * H * D, 1, columns, D, D, BD, PARTS, PRECISION)
     _to_norm(acc, raw, handed, sums, kept, rows, there, H, columns, H // BN, block)
 
 
@@ -155,10 +161,8 @@ def sample(
     race = tl.load(noise + kept[:, None] * F + columns[None, :], mask=there[:, None], other=1.0)
     acc = tl.zeros([BM, BN], tl.float32) + tl.load(bias + model * F + columns)[None, :]
     rstd = tl.rsqrt(add_up(post_sums, rows, there, SHARES, SPACE) / H + EPS)
-    for first in range(0, H, BH):
-        terms = terms_of(first, BH, PARTS)
-        x = _normed(post_handed, scale + model * H, rstd, rows, there, H, terms)
-        acc += dot(x, matrix(weight + model * F * H, terms, 1, columns, H), PRECISION)
+    scale, weight = scale + model * H, weight + model * F * H
+    acc = _normed_product(acc, post_handed, scale, rstd, rows, there, H, weight, 1, columns, H, H, BH, PARTS, PRECISION)
     logits = tl.reshape(acc, [BM, BN // CLASSES, CLASSES])
     shares = tl.exp(logits - tl.max(logits, 2, keep_dims=True))
     shares = shares / tl.sum(shares, 2, keep_dims=True)

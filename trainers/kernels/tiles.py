@@ -61,6 +61,18 @@ def dot(x, weight, PRECISION: tl.constexpr):
 
 
 @triton.jit
+def product(
+    made, x, rows, there, stride, weight, by_term, columns, by_column, SIZE: tl.constexpr, TILE: tl.constexpr,
+    PARTS: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """`made` [BM, BN] and the product of rows x, SIZE terms of them, TILE at a time, with a matrix of these strides."""
+    for first in range(0, SIZE, TILE):
+        terms = terms_of(first, TILE, PARTS)
+        made += dot(wide(x, rows, there, stride, terms), matrix(weight, terms, by_term, columns, by_column), PRECISION)
+    return made
+
+
+@triton.jit
 def add_up(sums, rows, there, SHARES: tl.constexpr, SPACE: tl.constexpr):
     """[BM] of shares [rows, SHARES] of a sum; SPACE is a power of two, at least as many."""
     at = tl.arange(0, SPACE)

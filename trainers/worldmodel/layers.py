@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers.worldmodel import norm_fused
+from trainers.worldmodel.vmapped import models_first
 
 silu_backward = torch.ops.aten.silu_backward  # (gradient, input)
 EPS = 1e-4  # of RMSNorm, as upstream
@@ -77,10 +78,7 @@ class _NormSilu(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, int | None], x: Tensor, scale: Tensor) -> tuple[tuple[Tensor, ...], Any]:
         """Several models' as one, on a first axis."""
-        x, scale = (
-            value.unsqueeze(0).expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
-            for value, dim in zip((x, scale), in_dims, strict=True)
-        )
+        x, scale = (models_first(value, dim, info.batch_size) for value, dim in zip((x, scale), in_dims, strict=True))
         made: tuple[Tensor, ...] = _NormSilu.apply(x, scale.view(len(x), *[1] * (x.dim() - 2), -1))
         return made, (0,) * len(made)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from trainers import kernels
+from trainers.worldmodel.vmapped import models_first
 
 _MOST = 4096  # numbers of a row
 _TILE = 4096  # numbers of a tile
@@ -45,10 +46,7 @@ class _NormSilu(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, scale: Tensor, eps: float) -> tuple[Any, Any]:
         """Several models' as one, on a first axis."""
-        x, scale = (
-            value.unsqueeze(0).expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
-            for value, dim in zip((x, scale), in_dims, strict=False)
-        )
+        x, scale = (models_first(value, dim, info.batch_size) for value, dim in zip((x, scale), in_dims, strict=False))
         return _NormSilu.apply(x, scale, eps), (0, 0)
 
     @staticmethod

@@ -30,6 +30,7 @@ from trainers.worldmodel.scan_types import (
     over_time,
     slopes_of,
 )
+from trainers.worldmodel.vmapped import models_first
 
 
 def scan(
@@ -94,7 +95,7 @@ class _Scan(torch.autograd.Function):
         """Several models as one scan; of sequences the models' axis comes second, of all else first."""
         moved = []
         for number, (value, dim) in enumerate(zip(values, in_dims[1:], strict=True)):
-            own = value.unsqueeze(0).expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
+            own = models_first(value, dim, info.batch_size)
             moved.append(own.movedim(0, 1) if number < _SEQUENCES else own)
         if moved[0].dim() != _RANK + 1:
             raise NotImplementedError("one level of vmap")

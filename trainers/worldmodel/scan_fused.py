@@ -7,7 +7,6 @@ next one waits for; the rest is done for all steps at once, in torch.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from trainers import kernels
@@ -17,15 +16,15 @@ from trainers.worldmodel.losses import UNIMIX
 from trainers.worldmodel.scan_types import (
     Given,
     Kept,
-    Normed,
-    NormSlopes,
     ScanWeights,
     Slopes,
     Wanted,
     by_model,
     norm_scales,
     over_time,
+    through_softmax,
 )
+from trainers.worldmodel.stepnorm import norm_silu, norm_silu_back
 
 _LEAST = 16  # rows or columns of a tile, for a matrix unit
 _MOST_ROWS = 64
@@ -144,10 +143,7 @@ def forward(given: Given, w: ScanWeights, kept: Kept, products: torch.dtype) -> 
     _shifted(given.deter, kept.deters, given.keep, kept.old_deter)
     _shifted(given.stoch, kept.latents.flatten(-2), given.keep, kept.old_stoch)
     for norm, scale in zip(kept.norms, norm_scales(w), strict=True):
-        mean = torch.linalg.vecdot(norm.unit, norm.unit).unsqueeze(-1).div_(norm.unit.shape[-1])
-        torch.rsqrt(mean.add_(EPS), out=norm.rstd)
-        norm.unit.mul_(norm.rstd)
-        norm.out.copy_(F.silu(norm.unit * scale))
+        norm_silu(norm, scale, torch.full_like(norm.rstd, EPS), norm.unit)
 
 
 def _shifted(first: Tensor, made: Tensor, keep: Tensor, out: Tensor) -> None:
@@ -173,9 +169,8 @@ def backward(wanted: Wanted, slopes: Slopes, w: ScanWeights, kept: Kept, product
     shape = kept.deters[0].shape
     deter, total, old = (kept.deters.new_zeros(shape) for _ in range(3))
     stoch = kept.soft.new_empty(kept.soft[0].shape)
-    by_soft = by_prob[-1] * kept.soft[-1]
-    slopes.to_logits[-1] = (1 - UNIMIX) * (by_soft - kept.soft[-1] * by_soft.sum(-1, keepdim=True))
-    to_logits = slopes.to_logits[-1].to(products, copy=True).contiguous()
+    last = through_softmax(by_prob[-1].clone(), kept.soft[-1], out=slopes.to_logits[-1])
+    to_logits = last.to(products, copy=True).contiguous()
     memory = [start.memory(norm.unit[0]) for norm in kept.norms]
     (read, read_sums), (core, core_sums), (post, post_sums) = memory
     for t in reversed(range(length)):
@@ -201,7 +196,7 @@ def backward(wanted: Wanted, slopes: Slopes, w: ScanWeights, kept: Kept, product
             D=d, F=f, H=h, CLASSES=classes, LAST=t == 0, BW=start.whole, BH=tile_h, SPACE=space_h, UNIMIX=UNIMIX,
         )  # fmt: skip
     for made, norm in zip(kept.norms, slopes.norms, strict=True):
-        _pass(made, norm)
+        norm_silu_back(made, norm)
     return deter, stoch
 
 
@@ -211,10 +206,3 @@ def _common(w: ScanWeights, kept: Kept) -> tuple[Tensor, ...]:
     by_block = core.unflatten(-1, (w.gates.shape[-3], -1)).transpose(-3, -2)
     of_deter, of_stoch = read.chunk(2, -1)
     return post @ w.post_deter, core @ w.core_state, by_block @ w.core_deter.mT, of_deter @ w.deter_in, of_stoch @ w.stoch_in
-
-
-def _pass(made: Normed, slopes: NormSlopes) -> None:
-    """What a norm's gradient passes on, for all steps."""
-    torch.mul(slopes.given, slopes.slope, out=slopes.passed)
-    mean = torch.linalg.vecdot(slopes.passed, made.unit).unsqueeze(-1)
-    slopes.passed.addcmul_(made.unit, mean, value=-1 / made.unit.shape[-1]).mul_(made.rstd)

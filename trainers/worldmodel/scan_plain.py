@@ -7,7 +7,7 @@ from torch import Tensor
 
 from trainers.worldmodel.losses import UNIMIX
 from trainers.worldmodel.products import product
-from trainers.worldmodel.scan_types import Given, Kept, ScanWeights, Slopes, Wanted, blocked, joined
+from trainers.worldmodel.scan_types import Given, Kept, ScanWeights, Slopes, Wanted, blocked, joined, norm_scales, through_softmax
 from trainers.worldmodel.stepnorm import StepNorm, StepNormBack
 
 
@@ -15,9 +15,7 @@ def forward(given: Given, w: ScanWeights, kept: Kept) -> None:
     """Fill `kept` step by step."""
     (length, *_, batch, _size), each, classes = given.action.shape, w.gates.shape[-2], given.noise.shape[-1]
     by_block = partial(blocked, blocks=w.gates.shape[-3])
-    read = StepNorm(kept.read, w.in_scale.unsqueeze(-3))
-    core = StepNorm(kept.core, w.core_scale.unsqueeze(-2))
-    post = StepNorm(kept.post, w.post_scale.unsqueeze(-2))
+    read, core, post = (StepNorm(*own) for own in zip(kept.norms, norm_scales(w), strict=True))
     dense = (w.deter_in, w.stoch_in, w.core_state, w.post_deter, w.post_out)
     deter_in, stoch_in, core_state, post_deter, post_out = (product(weight, batch, length) for weight in dense)
     core_deter, gates_in, gates_bias = joined(w.core_deter), joined(w.gates), joined(w.gates_bias.unsqueeze(-2))
@@ -59,8 +57,7 @@ def backward(wanted: Wanted, slopes: Slopes, w: ScanWeights, kept: Kept) -> tupl
     )  # fmt: skip
     for t in reversed(range(length)):
         own_deter, own_prob, keep, smooth, slope, by_gates, to_logit, to_gate, to_post, to_core, to_read = steps[t]
-        prob = stoch.add_(own_prob).mul_(smooth)
-        torch.mul(prob.addcmul_(smooth, prob.sum(-1, keepdim=True), value=-1), 1 - UNIMIX, out=to_logit)
+        through_softmax(stoch.add_(own_prob), smooth, out=to_logit)
         to_post.copy_(post_out(to_logit.flatten(-2)))
         deter = post_deter(post.backward(t), deter.add_(own_deter))
         torch.mul(by_block(deter).unsqueeze(-2), by_gates, out=to_gate)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainers.worldmodel.layers import silu_backward
+from trainers.worldmodel.losses import UNIMIX
 
 _sigmoid_backward, _tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
 
@@ -184,6 +185,12 @@ def slopes_of(w: ScanWeights, kept: Kept) -> Slopes:
         slope = silu_backward(scale.expand_as(made.unit), made.unit * scale)
         norms.append(NormSlopes(slope, torch.empty_like(made.unit), torch.empty_like(made.unit)))
     return Slopes(by_old, by_gates, torch.empty_like(kept.soft), torch.empty_like(by_gates), *norms)
+
+
+def through_softmax(by_mixed: Tensor, soft: Tensor, out: Tensor) -> Tensor:
+    """The gradient by logits [..., S, K], from that by their softmax after the uniform mixture, which is overwritten."""
+    by_soft = by_mixed.mul_(soft)
+    return torch.mul(by_soft.addcmul_(soft, by_soft.sum(-1, keepdim=True), value=-1), 1 - UNIMIX, out=out)
 
 
 def norm_scales(w: ScanWeights) -> tuple[Tensor, Tensor, Tensor]:

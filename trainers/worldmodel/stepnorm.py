@@ -9,6 +9,21 @@ from trainers.worldmodel.scan_types import Normed, NormSlopes
 _silu = torch.ops.aten.silu.out
 
 
+def norm_silu(made: Normed, scale: Tensor, eps: Tensor, x: Tensor) -> Tensor:
+    """Fill `made` of rows x [..., size], which may be its `unit`; returns its `out`. eps: [..., 1]."""
+    mean = torch.add(eps, torch.linalg.vecdot(x, x).unsqueeze(-1), alpha=1 / x.shape[-1])
+    torch.mul(x, torch.rsqrt(mean, out=made.rstd), out=made.unit)
+    out: Tensor = _silu(made.unit * scale, out=made.out)
+    return out
+
+
+def norm_silu_back(made: Normed, slopes: NormSlopes) -> Tensor:
+    """Fill what the norm's gradient passes on, and return it."""
+    grad = slopes.given * slopes.slope
+    mean = torch.linalg.vecdot(grad, made.unit).unsqueeze(-1)
+    return torch.mul(grad.addcmul_(made.unit, mean, value=-1 / grad.shape[-1]), made.rstd, out=slopes.passed)
+
+
 class StepNorm:
     """The norm of rows that come step by step."""
 
@@ -18,17 +33,12 @@ class StepNorm:
             made: filled in by `forward`.
             scale: [..., size], as a step's rows broadcast against it.
         """
-        self._scale, self._size = scale, made.unit.shape[-1]
-        self._eps = torch.full_like(made.rstd[0], EPS)
-        self._steps = list(zip(*(values.unbind() for values in made), strict=True))
+        self._scale, self._eps = scale, torch.full_like(made.rstd[0], EPS)
+        self._steps = [Normed(*step) for step in zip(*(values.unbind() for values in made), strict=True)]
 
     def forward(self, t: int, x: Tensor) -> Tensor:
         """Step t: [..., size] -> the same."""
-        unit, rstd, out = self._steps[t]
-        mean = torch.add(self._eps, torch.linalg.vecdot(x, x).unsqueeze(-1), alpha=1 / self._size)
-        torch.mul(x, torch.rsqrt(mean, out=rstd), out=unit)
-        made: Tensor = _silu(unit * self._scale, out=out)
-        return made
+        return norm_silu(self._steps[t], self._scale, self._eps, x)
 
 
 class StepNormBack:
@@ -39,13 +49,9 @@ class StepNormBack:
         Args:
             made: by the norm. slopes: whose `given` is there at a step before its `passed` is filled in.
         """
-        self._size = made.unit.shape[-1]
-        kept = (made.unit, made.rstd, slopes.slope, slopes.given, slopes.passed)
-        self._steps = list(zip(*(values.unbind() for values in kept), strict=True))
+        steps = (zip(*(values.unbind() for values in own), strict=True) for own in (made, slopes))
+        self._steps = [(Normed(*of_made), NormSlopes(*of_slopes)) for of_made, of_slopes in zip(*steps, strict=True)]
 
     def backward(self, t: int) -> Tensor:
         """Step t: `given` -> `passed`."""
-        unit, rstd, slope, given, passed = self._steps[t]
-        grad = given * slope
-        mean = torch.linalg.vecdot(grad, unit).unsqueeze(-1)
-        return torch.mul(grad.addcmul_(unit, mean, value=-1 / self._size), rstd, out=passed)
+        return norm_silu_back(*self._steps[t])
