@@ -23,6 +23,7 @@ from pipeline.log import log, track
 from pipeline.params import Params, load_params
 from pipeline.settings import differing, integrations
 from pipeline.stage import run_app, verbatim
+from pipeline.work import replacing_folder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,16 +53,10 @@ def compare(names: list[str], out: Path, p: Params) -> None:
     if out.exists() and not _is_comparison(out):
         raise UserError(f"{out} is there and is no comparison; choose another --out, or remove it")
     gathered = gather(names)
-    staged, old = out.with_name(f".{out.name}.new"), out.with_name(f".{out.name}.old")
-    for leftover in (staged, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    (staged / "results").mkdir(parents=True)
-    _write(gathered, staged, p)
-    write_manifest(staged, {"stage": STAGE, "sources": provenance(gathered.sources)})
-    if out.exists():
-        out.replace(old)
-    staged.replace(out)
-    shutil.rmtree(old, ignore_errors=True)
+    with replacing_folder(out) as staged:
+        (staged / "results").mkdir(parents=True)
+        _write(gathered, staged, p)
+        write_manifest(staged, {"stage": STAGE, "sources": provenance(gathered.sources)})
     for sentence in gathered.missing:
         log(sentence)
     log(f"comparison: {(out / 'index.html').resolve()}")

@@ -72,21 +72,13 @@ def hold(path: Path, what: str) -> Iterator[bool]:
 
 def _publish(result: Path, out: Path) -> None:
     """Move a finished folder to its place: copied beside it first where the store is on another file system."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staged = out.with_name(f".{out.name}.new")
-    old = out.with_name(f".{out.name}.old")
-    for leftover in (staged, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    try:
-        os.rename(result, staged)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        shutil.copytree(result, staged)  # the original stays whole until the copy is in place
-    if out.exists():
-        os.replace(out, old)
-    os.replace(staged, out)
-    shutil.rmtree(old, ignore_errors=True)
+    with replacing_folder(out) as staged:
+        try:
+            os.rename(result, staged)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copytree(result, staged)  # the original stays whole until the copy is in place
 
 
 def code_digest(*files: str) -> str:
@@ -196,6 +188,20 @@ def require_space(path: Path, size: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(path.parent).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{path} ({size / 1e6:.0f} MB)")
+
+
+@contextmanager
+def replacing_folder(out: Path) -> Iterator[Path]:
+    """A temporary name beside `out`, of a folder yet to be made, renamed to it when the block ends well."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staged, old = out.with_name(f".{out.name}.new"), out.with_name(f".{out.name}.old")
+    for leftover in (staged, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    yield staged
+    if out.exists():
+        os.replace(out, old)
+    os.replace(staged, out)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
