@@ -7,6 +7,8 @@ know further ones that a control of the page sets.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from typing import Any
 
 import altair as alt
@@ -172,15 +174,22 @@ def dots_by_axis(
 
 def dots_by_encoder(
     table: pl.DataFrame, encoders: Sequence[str], value: str, columns: Sequence[str], behind: alt.Chart | None = None
-) -> alt.LayerChart:
-    """A row per representation: a dot at `value`, a line from `low` to `high`; it tells `columns`; `behind` is drawn first."""
+) -> alt.Chart | alt.LayerChart:
+    """A row per representation: a dot at `value`, an interval if it has one; it tells `columns`; `behind` is drawn first."""
     y = alt.Y("encoder:N", sort=list(encoders), title=None)
     base = alt.Chart(rows(table, columns)).transform_filter(VISIBLE).encode(y=y, color=colour(encoders))
-    ends = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=None), x2="high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=f"{value}:Q", shape=shape(encoders), tooltip=tooltip(table, columns)
+        x=alt.X(f"{value}:Q", title=None), shape=shape(encoders), tooltip=tooltip(table, columns)
     )
-    return ends + points if behind is None else behind + ends + points
+    before: list[alt.Chart] = [] if behind is None else [behind]
+    if has_intervals(table):
+        before.append(base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=None), x2="high:Q"))
+    return reduce(add, [*before, points])
+
+
+def has_intervals(table: pl.DataFrame) -> bool:
+    """Whether there is a `low` to draw: a mark without any makes Vega warn."""
+    return table["low"].is_not_null().any()
 
 
 def reference_line(value: float, text: str) -> alt.LayerChart:

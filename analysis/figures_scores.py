@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from analysis.charts import BASELINE, VISIBLE, Figure, Panel, colour, dots_by_encoder, panel, rows, tooltip
+from analysis.charts import BASELINE, VISIBLE, Figure, Panel, colour, dots_by_encoder, has_intervals, panel, rows, tooltip
 from analysis.evidence import Evidence
 from analysis.scored import KINDS
 
@@ -44,8 +44,9 @@ def _profile(title: str, table: pl.DataFrame, encoders: list[str]) -> Panel:
     base = alt.Chart(rows(table, columns)).transform_filter(VISIBLE).encode(
         x=alt.X("threshold:Q", title="score"), color=colour(encoders)
     )  # fmt: skip
-    band = base.mark_area(opacity=0.12, interpolate="step-after").encode(
-        y=alt.Y("low:Q", title="share of runs", scale=alt.Scale(domain=[0, 1])), y2="high:Q"
-    )
-    line = base.mark_line(interpolate="step-after").encode(y="estimate:Q", tooltip=tooltip(table, columns))
+    share, low = (alt.Y(field, title="share of runs", scale=alt.Scale(domain=[0, 1])) for field in ("estimate:Q", "low:Q"))
+    line = base.mark_line(interpolate="step-after").encode(y=share, tooltip=tooltip(table, columns))
+    if not has_intervals(table):
+        return panel(title, line, 220)
+    band = base.mark_area(opacity=0.12, interpolate="step-after").encode(y=low, y2="high:Q")
     return panel(title, band + line, 220)
